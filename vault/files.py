@@ -1,0 +1,87 @@
+"""Files that survive a power cut: private, written to a temporary name, fsynced, then renamed.
+
+Every folder is 0700 and every file 0600, whatever the umask: what lies here is patient data.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+TEMPORARY_PREFIX = ".tmp-"
+"""Names of unfinished files; `sweep` removes what a crash left of them."""
+
+CHUNK = 1 << 20
+"""Bytes read or written at once where data is streamed."""
+
+
+def private_folder(path: Path) -> Path:
+    """Make `path` and its parents, 0700 each where made here, durably. Returns `path`."""
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for folder in reversed(missing):
+        try:
+            folder.mkdir(mode=0o700)
+        except FileExistsError:  # another process of ours was quicker
+            continue
+        sync_folder(folder.parent)
+    return missing[0] if missing else path
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable: fsync of the folder itself (a rename alone is not)."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def temporary(folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """Yield a new 0600 file in `folder` that is gone on the way out unless it was renamed."""
+    path = folder / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(descriptor, "r+b") as file:
+            yield path, file
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_file(target: Path, *, replace: bool = False) -> Iterator[BinaryIO]:
+    """Yield a file that becomes `target` on success, whole and durable, or leaves nothing behind.
+
+    Raises FileExistsError if `target` exists and `replace` is false; the check and the naming are one step (link).
+    """
+    with temporary(target.parent) as (path, file):
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+        if replace:
+            path.replace(target)
+        else:
+            target.hardlink_to(path)
+            path.unlink()
+        sync_folder(target.parent)
+
+
+def write_file(target: Path, data: bytes, *, replace: bool = False) -> None:
+    """Write `data` to `target` as `new_file` does."""
+    with new_file(target, replace=replace) as file:
+        file.write(data)
+
+
+def sweep(folder: Path) -> int:
+    """Remove what crashes left of unfinished files below `folder`; returns how many there were."""
+    leftovers = list(folder.rglob(f"{TEMPORARY_PREFIX}*")) if folder.is_dir() else []
+    for path in leftovers:
+        path.unlink(missing_ok=True)
+    return len(leftovers)
