@@ -1,4 +1,4 @@
-"""Real DICOM servers on loopback, for the tests: each in a folder of its own, on ports that are free, stopped by its pid.
+"""Real DICOM servers on loopback, for the tests: each in its own folder, on free ports, stopped by its pid.
 
     with orthanc(tmp_path, move_to=("VAULT", "127.0.0.1", port)) as rois:
         rois.load(corpus())
@@ -59,7 +59,7 @@ class PeerFailed(AssertionError):
 
 
 def missing_tools(*tools: str) -> str:
-    """Why a test that needs `tools` must be skipped, with the command that installs them; empty when all are here."""
+    """Why a test that needs `tools` must be skipped, and what installs them; empty if all are here."""
     missing = [tool for tool in tools if shutil.which(tool) is None]
     if not missing:
         return ""
@@ -86,7 +86,7 @@ def free_port() -> int:
 
 
 class Peer:
-    """A running DICOM archive. `ae_title`, `host` and `port` are what a client needs; `folder` holds its log."""
+    """A running DICOM archive: a client needs `ae_title`, `host` and `port`; `folder` holds its log."""
 
     def __init__(self, ae_title: str, port: int, folder: Path, process: subprocess.Popen[bytes]) -> None:
         self.ae_title = ae_title
@@ -122,7 +122,10 @@ class Peer:
         raise NotImplementedError
 
     def modify(self, sop_uid: str, changes: Mapping[str, str]) -> None:
-        """Change attributes of one object in place, with DCMTK's dcmodify: {"RTPlanLabel": "X", "(300a,00b0)[0].(300a,00b2)": …}."""
+        """Change attributes of one object in place with DCMTK's dcmodify, whose path syntax the keys have.
+
+        `{"RTPlanLabel": "X", "BeamSequence[0].BeamName": "Y"}`
+        """
         edited = self.folder / "edited.dcm"
         edited.write_bytes(self.file(sop_uid))
         arguments = [word for path, value in changes.items() for word in ("-m", f"{path}={value}")]
@@ -133,14 +136,9 @@ class Peer:
         edited.unlink()
 
     def stop(self) -> None:
-        """End this server, and only it. A second call does nothing."""
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(15)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        """End this server, and only it, at once: Orthanc would take 3 s to leave, and its folder goes with the test."""
+        self.process.kill()
+        self.process.wait()
 
 
 class Orthanc(Peer):
@@ -180,7 +178,7 @@ class Orthanc(Peer):
 
 
 class Dcmqrscp(Peer):
-    """DCMTK's dcmqrscp, loaded by registering files in its index: storescu stops at SOP classes it doesn't know."""
+    """DCMTK's dcmqrscp, loaded by registering files in its index (storescu stops at unknown SOP classes)."""
 
     @property
     def database(self) -> Path:
@@ -228,8 +226,8 @@ def orthanc(
 ) -> Iterator[Orthanc]:
     """Run Orthanc in `folder` (made when absent) until the end of the block.
 
-    `move_to` is the one destination C-MOVE knows; `calling` are the AE titles that may query. Orthanc aborts an
-    association whose calling AE title it was not told of, at the first request.
+    `move_to` is the one destination C-MOVE knows; `calling` are the AE titles that may query. Orthanc
+    aborts an association whose calling AE title it was not told of, at the first request.
     """
     folder.mkdir(parents=True, exist_ok=True)
     port, http_port = free_port(), free_port()
