@@ -136,7 +136,7 @@ class Peer:
         edited.unlink()
 
     def stop(self) -> None:
-        """End this server, and only it, at once: Orthanc would take 3 s to leave, and its folder goes with the test."""
+        """End this server, and only it, at once (asked politely, Orthanc takes 3 s)."""
         self.process.kill()
         self.process.wait()
 
