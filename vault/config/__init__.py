@@ -1,0 +1,121 @@
+"""vault.toml as one typed, frozen model. Each error names file, line, key, value and what is allowed."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from vault.config.model import (
+    MODALITIES,
+    REFRESH,
+    Census,
+    Config,
+    Dicom,
+    Network,
+    Normal,
+    Peer,
+    Receiver,
+    Refresh,
+    Retrieve,
+    Rois,
+    Share,
+    Site,
+    Vault,
+    Volatile,
+)
+from vault.config.reader import parse
+from vault.errors import ConfigError
+
+__all__ = [
+    "MODALITIES",
+    "REFRESH",
+    "Census",
+    "Config",
+    "Dicom",
+    "Network",
+    "Normal",
+    "Peer",
+    "Receiver",
+    "Refresh",
+    "Retrieve",
+    "Rois",
+    "Share",
+    "Site",
+    "Vault",
+    "Volatile",
+    "load",
+    "loads",
+]
+
+_LARGEST = 1 << 20
+"""Bytes of the largest configuration file that is read."""
+
+
+def load(path: Path) -> Config:
+    """Read and check the configuration file `path`.
+
+    Raises ConfigError, whose message lists every error, when the file can't be read, is not TOML, holds a key
+    or value that is not allowed, or when it or a key file that it names is open to other users.
+    """
+    path = path.absolute()
+    try:
+        with path.open("rb") as file:
+            mode = path.stat().st_mode
+            data = file.read(_LARGEST + 1)
+    except OSError as error:
+        reason = error.strerror or "it can't be read"
+        raise ConfigError(
+            f"{path}: {reason}. `vault init DIR` writes a configuration; -c names another."
+        ) from None
+    if len(data) > _LARGEST:
+        raise ConfigError(f"{path}: larger than 1 MiB, so it is no vault.toml.")
+    if mode & stat.S_IWOTH:
+        raise ConfigError(f"{path}: every user can change it. Run: chmod o-w {path}")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{path}, line {line}: not UTF-8. Save the file as UTF-8.") from None
+    config = loads(text, path)
+    _check_key_files(config)
+    return config
+
+
+def loads(text: str, path: Path) -> Config:
+    """Check a configuration's text as if it stood in the file `path`. Raises ConfigError."""
+    return _completed(parse(text.replace("\r\n", "\n"), path.absolute()))
+
+
+def _completed(config: Config) -> Config:
+    """Fill in what follows from other keys, and check what concerns more than one."""
+    if config.share is not None and not config.vault.recipients:
+        raise ConfigError(
+            f"{config.path}: [share] is on, but [vault] recipients is empty. Name at least one age "
+            f'public key ("age1…"), or nobody could ever read the share.'
+        )
+    rois = Peer(ae_title=config.rois.dicom.ae_title, host=config.rois.dicom.host)
+    receiver = replace(config.receiver, peers=config.receiver.peers or (rois,))
+    retrieve = replace(config.retrieve, refresh={**REFRESH, **config.retrieve.refresh})
+    return replace(config, receiver=receiver, retrieve=retrieve)
+
+
+def _check_key_files(config: Config) -> None:
+    """Refuse secret keys that other users can read: what is signed with them would prove nothing."""
+    vault = config.vault
+    named = {
+        "signing_key": vault.signing_key,
+        "pseudonym_key": vault.pseudonym_key,
+        "identity": vault.identity,
+    }
+    for key, path in named.items():
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode) if path else 0
+        except OSError:
+            continue  # a key that is not here is missed by the command that needs it
+        if mode & 0o077:
+            raise ConfigError(
+                f"{config.path}: [vault] {key}: other users can read {path} (mode {mode:04o}). "
+                f"Run: chmod 600 {path}"
+            )

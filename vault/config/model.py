@@ -1,0 +1,208 @@
+"""The typed model of vault.toml: what each key is called, may hold, and is when it is left out.
+
+A field's `Annotated` kind reads and checks its value. A section that may be missing has a default here;
+`None` means that this part of the vault is off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from vault.config.kinds import (
+    AE_TITLE,
+    ATTRIBUTE,
+    BOOLEAN,
+    COMMAND,
+    HOST,
+    MODALITY,
+    PATH,
+    PATIENT,
+    PORT,
+    RECIPIENT,
+    SHARE_URL,
+    TEXT,
+    TIMEZONE,
+    choice,
+    duration,
+    each,
+    size,
+    table,
+    whole_number,
+)
+
+Refresh = Literal["nightly", "weekly", "once"]
+"""How often an object that the vault already has is retrieved anew."""
+
+REFRESH: Mapping[str, Refresh] = {
+    "CT": "weekly",
+    "MR": "weekly",
+    "PT": "weekly",
+    "RTIMAGE": "weekly",
+    "REG": "weekly",
+}
+"""Policies where `[retrieve] refresh` says nothing; every other modality is "nightly"."""
+
+MODALITIES = ("CT", "MR", "PT", "RTSTRUCT", "RTPLAN", "RTDOSE", "RTRECORD", "RTIMAGE", "REG")
+"""What is retrieved where `[census] modalities` says nothing."""
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """A table of vault.toml."""
+
+
+class Site(Section, frozen=True, kw_only=True):
+    """`[site]`: who this is."""
+
+    name: Annotated[str, TEXT]
+    """The department's name, as reports and the signing key show it."""
+    timezone: Annotated[str, TIMEZONE]
+    """IANA name; what "tonight" means."""
+
+
+class Vault(Section, frozen=True, kw_only=True):
+    """`[vault]`: where the archive is and which keys it uses."""
+
+    root: Annotated[Path, PATH]
+    """The folder of everything the vault keeps; absolute."""
+    signing_key: Annotated[Path, PATH] = Path("keys/signing_key")
+    """OpenSSH private key (Ed25519) that signs every commit."""
+    pseudonym_key: Annotated[Path, PATH] = Path("keys/pseudonym.key")
+    """Key that turns patient IDs into the pseudonyms of the ledger, and blob ids into names on the share."""
+    recipients: Annotated[tuple[str, ...], each(RECIPIENT)] = ()
+    """age public keys that everything on the share is encrypted to."""
+    identity: Annotated[Path | None, PATH] = None
+    """age secret key; only for bringing data back from the share. None at night."""
+
+
+class Dicom(Section, frozen=True, kw_only=True):
+    """`[rois.dicom]`: the DICOM query/retrieve service of the ROIS."""
+
+    ae_title: Annotated[str, AE_TITLE]
+    """The ROIS's AE title."""
+    host: Annotated[str, HOST]
+    """Its address. An IP address works without DNS."""
+    port: Annotated[int, PORT]
+    """Its TCP port."""
+    retrieve: Annotated[Literal["move", "get"], choice("move", "get")] = "move"
+    """C-MOVE to the receiver, or C-GET, which needs no inbound port."""
+
+
+class Rois(Section, frozen=True, kw_only=True):
+    """`[rois]`: the radiation oncology information system."""
+
+    dicom: Dicom
+
+
+class Peer(Section, frozen=True, kw_only=True):
+    """A DICOM node that may send to the receiver."""
+
+    ae_title: Annotated[str, AE_TITLE]
+    """Its AE title, as it calls itself."""
+    host: Annotated[str, HOST]
+    """The address that it connects from."""
+
+
+class Receiver(Section, frozen=True, kw_only=True):
+    """`[receiver]`: the vault's own AE title and, for C-MOVE, where it listens during the retrieval."""
+
+    ae_title: Annotated[str, AE_TITLE]
+    """The vault's AE title."""
+    host: Annotated[str, HOST]
+    """Address of this computer to listen on."""
+    port: Annotated[int, PORT]
+    """TCP port to listen on."""
+    peers: tuple[Peer, ...] = ()
+    """Who may send; the ROIS alone when left out."""
+    max_object_size: Annotated[int, size(1 << 20, 1 << 40, "from 1MiB to 1TiB")] = 4 << 30
+    """Largest object accepted, in bytes."""
+
+
+class Retrieve(Section, frozen=True, kw_only=True):
+    """`[retrieve]`: how the ROIS is asked."""
+
+    refresh: Annotated[Mapping[str, Refresh], table(MODALITY, choice("nightly", "weekly", "once"))] = (
+        msgspec.field(default_factory=dict)
+    )
+    """Per modality, how often what the vault already has is retrieved anew: `REFRESH` and what the site says."""
+    retries: Annotated[int, whole_number(0, 20)] = 3
+    """How often what failed or did not arrive is asked for again."""
+    timeout: Annotated[float, duration(1, 3600, "from 1s to 1h")] = 60.0
+    """Seconds without a sign of life after which a peer counts as silent."""
+    backoff: Annotated[float, duration(0, 600, "at most 10m")] = 2.0
+    """Seconds before the first retry; doubles each time."""
+    relational: Annotated[bool, BOOLEAN] = False
+    """Negotiate relational queries (PS3.4 C.5.3)."""
+    model: Annotated[Literal["study", "patient"], choice("study", "patient")] = "study"
+    """Information model tried first; the other one is the alternative."""
+
+    def policy(self, modality: str) -> Refresh:
+        """How often objects of `modality` that the vault has are retrieved anew."""
+        return self.refresh.get(modality, "nightly")
+
+
+class Census(Section, frozen=True, kw_only=True):
+    """`[census]`: which patients are under treatment, and what is kept of them."""
+
+    source: Annotated[Literal["list", "dicom"], choice("list", "dicom")] = "list"
+    """The list below, or every patient with a treatment record in the last `days`."""
+    patients: Annotated[tuple[str, ...], each(PATIENT)] = ()
+    """Patient IDs for the source "list"."""
+    days: Annotated[int, whole_number(1, 3650)] = 30
+    """How far the source "dicom" looks back."""
+    modalities: Annotated[tuple[str, ...], each(MODALITY)] = MODALITIES
+    """Modalities to keep; empty for all."""
+
+
+class Share(Section, frozen=True, kw_only=True):
+    """`[share]`: where the encrypted copy goes."""
+
+    url: Annotated[str, SHARE_URL]
+    """`file:///…`"""
+
+
+class Network(Section, frozen=True, kw_only=True):
+    """`[network]`: commands that open and close the network around the phases that need it."""
+
+    up: Annotated[tuple[str, ...], COMMAND]
+    """Opens the network."""
+    down: Annotated[tuple[str, ...], COMMAND]
+    """Closes it; run on every way out."""
+    check: Annotated[tuple[str, ...] | None, COMMAND] = None
+    """Succeeds once the network can be used; asked until it does."""
+    timeout: Annotated[float, duration(1, 600, "from 1s to 10m")] = 60.0
+    """Seconds that each command, and the wait for `check`, may take."""
+
+
+class Volatile(Section, frozen=True, kw_only=True):
+    """One attribute that this ROIS changes by itself: when it alone differs, the object has not changed."""
+
+    attribute: Annotated[str, ATTRIBUTE]
+    """As `vault calibrate` prints it."""
+    reason: Annotated[str, TEXT]
+    """Why a difference means nothing; goes into the history."""
+
+
+class Normal(Section, frozen=True, kw_only=True):
+    """`[normal]`: what the normal form leaves out beside what ships with the vault."""
+
+    volatile: tuple[Volatile, ...] = ()
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """vault.toml, checked."""
+
+    path: Path
+    """The file itself; absolute."""
+    site: Site
+    vault: Vault
+    rois: Rois
+    receiver: Receiver
+    census: Census
+    retrieve: Retrieve = Retrieve()
+    share: Share | None = None
+    network: Network | None = None
+    normal: Normal = Normal()
