@@ -5,6 +5,7 @@ import string
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from vault.names import MAXIMUM, safe_name
 
 hostile = st.text(st.sampled_from(string.ascii_letters + string.digits + "._-~%/\\ :\0\n*ä日"), max_size=200)
