@@ -78,8 +78,8 @@ def read_pseudonym_key(path: Path) -> bytes:
             text = file.read(PSEUDONYM_KEY_LENGTH * 4)
     except OSError as error:
         raise ConfigError(
-            f"The pseudonym key {path} can't be read ({error.strerror}). `vault init` makes one; an "
-            f"archive that has a ledger needs the one it began with: bring it back from where the keys are kept."
+            f"The pseudonym key {path} can't be read ({error.strerror}). `vault init` makes one; "
+            f"an archive that has a ledger needs the one it began with: bring that back from its safe."
         ) from None
     if not _HEX_KEY.fullmatch(text):
         raise ConfigError(f"{path} is not a pseudonym key: it must hold 64 hexadecimal digits.")
@@ -87,7 +87,7 @@ def read_pseudonym_key(path: Path) -> bytes:
 
 
 class Pseudonyms:
-    """Names for patients where no name or ID may stand: keyed, so that nobody can try out IDs against them."""
+    """Patients' names where no name or ID may stand: keyed, so that nobody can try IDs out against them."""
 
     def __init__(self, key: bytes) -> None:
         if len(key) != PSEUDONYM_KEY_LENGTH:

@@ -127,7 +127,7 @@ class Retrieve(Section, frozen=True, kw_only=True):
     refresh: Annotated[Mapping[str, Refresh], table(MODALITY, choice("nightly", "weekly", "once"))] = (
         msgspec.field(default_factory=dict)
     )
-    """Per modality, how often what the vault already has is retrieved anew: `REFRESH` and what the site says."""
+    """Per modality, how often what the vault already has is retrieved anew: `REFRESH` and the site's own."""
     retries: Annotated[int, whole_number(0, 20)] = 3
     """How often what failed or did not arrive is asked for again."""
     timeout: Annotated[float, duration(1, 3600, "from 1s to 1h")] = 60.0

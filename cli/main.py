@@ -1,0 +1,215 @@
+"""`vault`: the group of commands, and the only place where errors become messages and exit codes.
+
+Command modules are imported when they are used, so that `vault --help` and a typing error answer at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from cli.context import Context
+from vault import __version__
+from vault.errors import ExitCode, VaultError
+
+COMMANDS = {
+    "init": ("cli.init:init", "Make the keys, the folders and a commented configuration."),
+    "status": ("cli.status:status", "Where things stand: patients, last run, failures, what waits."),
+    "sync": ("cli.sync:sync", "Retrieve, compare, commit and encrypt: what runs every night."),
+    "log": ("cli.log:log", "A patient's history, newest first."),
+    "diff": ("cli.diff:diff", "What changed for a patient between two commits."),
+    "show": ("cli.show:show", "One object of a patient, as text or as the bytes received."),
+    "export": ("cli.export:export", "Write patients' exact files to a folder, and prove that they are."),
+    "calibrate": ("cli.calibrate:calibrate", "Which attributes this ROIS changes by itself."),
+    "demo": ("cli.demo:demo", "Two nights of a simulated department, in a folder of its own."),
+}
+"""Every command: where it lives, and its line in `vault --help`."""
+
+INTERRUPTED = 128
+"""Added to the number of the signal that ended the command: 130 for Ctrl-C, as shells do."""
+
+
+def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def callback(ctx: click.Context, _parameter: click.Parameter, value: Any) -> None:
+        if value:
+            setattr(ctx.ensure_object(Context), name, value)
+
+    return callback
+
+
+def _common_options() -> list[click.Option]:
+    """Options that stand before or after the command's name."""
+    return [
+        click.Option(
+            ["-c", "--config"],
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            expose_value=False,
+            callback=_remember("config_path"),
+            help="Configuration. Default: $VAULT_CONFIG, ./vault.toml, /etc/vault/vault.toml.",
+        ),
+        click.Option(
+            ["--json"],
+            is_flag=True,
+            expose_value=False,
+            callback=_remember("json"),
+            help="Results as JSON on standard output.",
+        ),
+        click.Option(
+            ["-v", "--verbose"],
+            is_flag=True,
+            expose_value=False,
+            callback=_remember("verbose"),
+            help="Say more on standard error; a traceback where something unexpected happens.",
+        ),
+    ]
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported on use and share the common options."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        """Every command, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, _context: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command. None when there is no such command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name][0].split(":")
+        command = getattr(importlib.import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{module}:{attribute} is not a command")
+        taken = {option for parameter in command.params for option in parameter.opts}
+        command.params += [option for option in _common_options() if not taken & set(option.opts)]
+        return command
+
+    def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.command(
+    cls=LazyGroup,
+    name="vault",
+    params=_common_options(),
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done in part, 4 integrity violated, "
+    "5 another run holds the lock.",
+)
+@click.version_option(__version__, prog_name="vault", message="%(prog)s %(version)s")
+def vault() -> None:
+    """Keep what a radiation oncology department needs to go on treating.
+
+    Every night the vault retrieves each patient's objects from the ROIS, commits what changed to a signed
+    history, and puts an encrypted copy on a share. In an outage it exports the exact files.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    os.umask(0o077)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    context = Context(json="--json" in words, verbose=bool({"-v", "--verbose"} & set(words)))
+    try:
+        with _signals_unwind():
+            result = vault.main(words, prog_name="vault", standalone_mode=False, obj=context)
+            sys.stdout.flush()
+        return result if type(result) is int else ExitCode.DONE
+    except BrokenPipeError:
+        return _reader_left()
+    except (KeyboardInterrupt, click.Abort, OSError, VaultError, click.ClickException) as error:
+        return _foreseen(error, context)
+    except Exception as error:  # the last resort of the last line: a sentence instead of a traceback
+        return _unforeseen(error, context)
+
+
+def _foreseen(error: BaseException, context: Context) -> int:
+    """Say what stopped the command, in one sentence, and return its exit code."""
+    if context.verbose and not isinstance(error, click.ClickException):
+        traceback.print_exc()
+    match error:
+        case click.ClickException():
+            error.show()
+            return _failed(context, error.format_message(), error.exit_code, shown=True)
+        case VaultError():
+            return _failed(context, str(error), error.exit_code)
+        case OSError():
+            return _failed(context, _os_error(error), ExitCode.FAILED)
+    number = error.args[0] if isinstance(error, _SignalledError) else signal.SIGINT
+    sentence = "Interrupted. Nothing was lost: the next run finishes what this one began."
+    return _failed(context, sentence, INTERRUPTED + number)
+
+
+def _unforeseen(error: Exception, context: Context) -> int:
+    """Say that something unexpected happened without showing data, which may name a patient."""
+    if context.verbose:
+        traceback.print_exc()
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else "an unknown place"
+    sentence = f"This should not have happened: {type(error).__name__} in {where}."
+    return _failed(context, f"{sentence} Run the command again with -v for details.", ExitCode.FAILED)
+
+
+def _os_error(error: OSError) -> str:
+    what = error.strerror or type(error).__name__
+    where = f": {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
+    remedies = {
+        errno.ENOSPC: " Make room on that disk; the next run goes on from here.",
+        errno.EDQUOT: " Make room on that disk; the next run goes on from here.",
+        errno.EACCES: " Run the vault as the user who owns its folders.",
+        errno.EPERM: " Run the vault as the user who owns its folders.",
+        errno.EROFS: " The file system is read-only; look into the system's journal for why.",
+        errno.EIO: " The disk reports a fault; look into the system's journal before the next run.",
+    }
+    return f"{what}{where}.{remedies.get(error.errno or 0, '')}"
+
+
+def _failed(context: Context, sentence: str, code: int, *, shown: bool = False) -> int:
+    """Print the message: on stderr for people, and on stdout too where the caller asked for JSON."""
+    if not shown:
+        click.echo(f"vault: {sentence}", err=True)
+    if context.json and not context.emitted:
+        with suppress(OSError):
+            context.emit({"error": sentence, "exit_code": int(code)})
+    return int(code)
+
+
+def _reader_left() -> int:
+    """Whoever read our output has gone (`| head`): nothing is left to say, and nobody to say it to."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return INTERRUPTED + signal.SIGPIPE
+
+
+class _SignalledError(KeyboardInterrupt):
+    """A request to stop other than Ctrl-C; `args[0]` is the signal's number."""
+
+
+@contextmanager
+def _signals_unwind() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP unwind the stack as Ctrl-C does: the network closes on the way out."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise _SignalledError(number)
+
+    try:
+        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    except ValueError:  # not the main thread: signals are somebody else's business
+        before = {}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
