@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyrage
+import pytest
+
+from vault.errors import ConfigError, IntegrityError
+from vault.share import envelope
+
+IDENTITY = pyrage.x25519.Identity.generate()
+RECOVERY = pyrage.x25519.Identity.generate()
+KEYS = (str(IDENTITY.to_public()), str(RECOVERY.to_public()))
+RECIPIENTS = envelope.parse_recipients(KEYS)
+
+
+class TailFailing(io.BytesIO):
+    """Takes `limit` bytes and refuses the piece that would go beyond."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        if self.tell() + len(data) > self.limit:
+            raise OSError(28, "No space left on device")
+        return super().write(data)
+
+
+@pytest.mark.parametrize("size", [0, 1, 65535, 65536, 65537, (1 << 20) + 3])
+@pytest.mark.parametrize("identity", [IDENTITY, RECOVERY], ids=["site", "recovery"])
+def test_stock_age_gives_the_exact_bytes(tmp_path: Path, size: int, identity: object) -> None:
+    plain = os.urandom(size)
+    with (tmp_path / "x.age").open("wb") as file:
+        sealed = envelope.encrypt(io.BytesIO(plain), size, file, RECIPIENTS)
+    data = (tmp_path / "x.age").read_bytes()
+    assert sealed == envelope.Sealed(hashlib.sha256(data).hexdigest(), len(data))
+    (tmp_path / "key.txt").write_text(f"{identity}\n")
+    opened = subprocess.run(
+        ["age", "-d", "-i", str(tmp_path / "key.txt"), str(tmp_path / "x.age")],
+        capture_output=True,
+        check=True,
+    )
+    assert opened.stdout == plain
+
+
+@pytest.mark.parametrize("size", [0, 1000, 66_536, 10_000_000])
+@pytest.mark.parametrize("buffering", [0, -1], ids=["raw", "buffered"])
+def test_a_full_device_is_never_success(size: int, buffering: int) -> None:
+    with pytest.raises(OSError, match="No space left"), open("/dev/full", "wb", buffering=buffering) as file:  # noqa: PTH123
+        envelope.encrypt(io.BytesIO(b"x" * size), size, file, RECIPIENTS)
+
+
+def test_the_last_bytes_refused_is_never_success() -> None:
+    whole = io.BytesIO()
+    envelope.encrypt(io.BytesIO(b"x" * 66_536), 66_536, whole, RECIPIENTS)
+    refused = TailFailing(len(whole.getvalue()) - 700)
+    with pytest.raises(OSError, match="No space left"):
+        envelope.encrypt(io.BytesIO(b"x" * 66_536), 66_536, refused, RECIPIENTS)
+
+
+def test_a_writer_that_loses_bytes_silently_is_found_by_its_own_count() -> None:
+    class Short(io.BytesIO):
+        def write(self, data: bytes) -> int:  # type: ignore[override]
+            return super().write(data[:1000])
+
+    target = Short()
+    envelope.encrypt(io.BytesIO(b"x" * 200_000), 200_000, target, RECIPIENTS)
+    assert pyrage.decrypt(target.getvalue(), [IDENTITY]) == b"x" * 200_000
+
+
+def test_a_limit_on_file_size_is_never_success(tmp_path: Path) -> None:
+    """The kernel refuses what goes beyond the limit, as a full disk does; in a process of its own."""
+    program = f"""
+import io, resource, signal, sys
+from vault.share import envelope
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+recipients = envelope.parse_recipients({KEYS!r})
+resource.setrlimit(resource.RLIMIT_FSIZE, (66_500, 66_500))
+with open({str(tmp_path / "x")!r}, "wb", buffering=0) as file:
+    try:
+        envelope.encrypt(io.BytesIO(b"x" * 66_536), 66_536, file, recipients)
+    except OSError as error:
+        sys.exit(0 if error.errno == 27 else 3)
+sys.exit(4)
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("announced", [0, 99, 101, 70_000])
+def test_the_source_must_have_the_size_announced(announced: int) -> None:
+    with pytest.raises(IntegrityError, match="100 bytes were read"):
+        envelope.encrypt(io.BytesIO(b"x" * 100), announced, io.BytesIO(), RECIPIENTS)
+
+
+def test_an_error_of_the_source_is_raised_as_it_is() -> None:
+    class Broken:
+        def read(self, size: int = -1, /) -> bytes:
+            raise IntegrityError("damaged")
+
+    with pytest.raises(IntegrityError, match="damaged"):
+        envelope.encrypt(Broken(), 100, io.BytesIO(), RECIPIENTS)
+
+
+def test_a_recipient_at_fault_is_named() -> None:
+    with pytest.raises(ConfigError, match="age1nonsense"):
+        envelope.parse_recipients([KEYS[0], "age1nonsense"])
+    with pytest.raises(ConfigError, match="empty"):
+        envelope.parse_recipients([])
+
+
+def test_a_private_key_is_refused_and_not_repeated() -> None:
+    with pytest.raises(ConfigError) as caught:
+        envelope.parse_recipients([str(IDENTITY)])
+    assert str(IDENTITY) not in str(caught.value)
+
+
+def test_what_is_no_envelope_has_no_header() -> None:
+    for head in (b"", b"age-encryption.org/v1\n", b"age-encryption.org/v1\n--- abc", b"x\n--- a\n"):
+        with pytest.raises(IntegrityError):
+            envelope.header_size(head)
+
+
+def test_memory_is_flat(tmp_path: Path) -> None:
+    program = f"""
+import resource
+from vault.share import envelope
+class Source:
+    left = 300 << 20
+    def read(self, size=-1):
+        piece = b"x" * min(size, self.left)
+        self.left -= len(piece)
+        return piece
+recipients = envelope.parse_recipients({KEYS!r})
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+with open("/dev/null", "wb") as file:
+    envelope.encrypt(Source(), 300 << 20, file, recipients)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    grown = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert int(grown.stdout) < 8 << 10  # KiB

@@ -1,0 +1,79 @@
+"""The share as the vault sees it: a few operations that a folder, an SMB server and an object store can all do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import BinaryIO, Protocol
+from urllib.parse import unquote, urlsplit
+
+from vault.errors import ShareError, UsageError
+
+ALLOWED = "a folder's absolute path, or file:///path/of/folder"
+
+
+class ShareUnavailableError(ShareError):
+    """No file can be delivered now: the share is away, full or read-only. The rest of the delivery waits."""
+
+
+class NameTakenError(ShareError):
+    """The share already has something under this name; nothing was written."""
+
+
+class Share(Protocol):
+    """Files under names made by `vault.share.layout`. Every method raises ShareError and no other error of its own."""
+
+    @property
+    def place(self) -> str:
+        """Where this is, as the operator spells it."""
+
+    def begin(self, *, first: bool) -> None:
+        """Make ready for deliveries, and remove what a cut-off one left unfinished.
+
+        `first` says that nothing was ever delivered here: only then may the layout's top folder be made, so that the
+        bare mount point of a share that is away is never taken for the share. Raises ShareUnavailableError.
+        """
+
+    def exists(self, name: str) -> bool:
+        """Tell whether the share has `name`."""
+
+    def put(self, name: str, source: Path) -> None:
+        """Copy `source` to `name`: durable, read back and compared before it gets its name; never replaces a file.
+
+        Raises NameTakenError when the name is there, ShareUnavailableError when no other file would fare better, and
+        ShareError when the share does not give back what was written.
+        """
+
+    def read(self, name: str) -> AbstractContextManager[BinaryIO]:
+        """Open `name` for reading."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield the names that begin with `prefix`, in no order, unfinished ones left out."""
+
+    def remove(self, name: str) -> None:
+        """Remove `name`; no error if it is not there."""
+
+
+def open_share(url: str) -> Share:
+    """Return the backend for `url` without touching the share; raises UsageError that says what is allowed."""
+    from vault.share.folder import FolderShare  # noqa: PLC0415  # it knows this module
+
+    parts = urlsplit(url)
+    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
+        path = unquote(parts.path)
+    elif not parts.scheme:
+        path = url
+    else:
+        raise UsageError(
+            f"share.url {_without_secret(url)!r} is of a kind that vault does not know: it may be {ALLOWED}"
+        )
+    if not path.startswith("/"):
+        raise UsageError(f"share.url {path!r} is not absolute: it may be {ALLOWED}")
+    return FolderShare(Path(path))
+
+
+def _without_secret(url: str) -> str:
+    """Drop `user:password@` from a URL that goes into a message."""
+    scheme, mark, rest = url.partition("://")
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}"

@@ -1,0 +1,174 @@
+"""One file in one age envelope, and the proof that all of it went in.
+
+The age library buffers the end of its output and drops errors when it flushes that buffer: a full disk can pass
+for success and leave a file that nothing decrypts. So an envelope counts as written only if the writer saw no
+error, the source gave exactly the bytes announced, and the ciphertext has exactly the length that the age v1
+format prescribes for them (https://age-encryption.org/v1).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyrage
+
+from vault.errors import ConfigError, IntegrityError
+
+HEADER_LIMIT = 1 << 16
+"""Bytes in which an age header must end: each recipient takes 100 to 800 of them."""
+
+_CHUNK = 1 << 16  # plaintext bytes in one chunk of the age payload
+_TAG = 16  # Poly1305 tag that follows each chunk
+_NONCE = 16  # precedes the payload
+_MAC_LINE = b"\n--- "  # begins the header's last line; no other line of a header can begin so
+
+
+class Readable(Protocol):
+    """What gives bytes in pieces and ends with none."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """Return up to `size` bytes, none at the end."""
+
+
+class Writable(Protocol):
+    """What takes bytes, and does not keep them back after `flush`."""
+
+    def write(self, data: bytes, /) -> int:
+        """Take `data`, all or some of it; returns how much."""
+
+    def flush(self) -> None:
+        """Hand on what is buffered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipients:
+    """Those who can open the envelopes: parsed once, used for every file."""
+
+    keys: tuple[str, ...]
+    parsed: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What an envelope came to: the ciphertext's SHA-256 and its length in bytes."""
+
+    sha256: str
+    size: int
+
+
+def parse_recipients(keys: Iterable[str]) -> Recipients:
+    """Parse public keys (`age1…`); raises ConfigError that names the one at fault."""
+    keys = tuple(keys)
+    if not keys:
+        raise ConfigError(
+            "vault.recipients is empty: nothing can be encrypted for the share; name at least one age1… key"
+        )
+    return Recipients(keys, tuple(_recipient(key) for key in keys))
+
+
+def _recipient(key: str) -> Any:
+    if key.strip().upper().startswith("AGE-SECRET-KEY"):
+        raise ConfigError(
+            "vault.recipients holds a private key (AGE-SECRET-KEY…): take it out of the configuration, and put its "
+            "public key there (`age-keygen -y FILE` prints it)"
+        )
+    try:
+        return pyrage.x25519.Recipient.from_str(key)
+    except pyrage.RecipientError as error:
+        raise ConfigError(
+            f"vault.recipients: {key!r} is not a public key of age ({error}); it should look like age1… as "
+            "`age-keygen` prints it"
+        ) from error
+
+
+def encrypt(source: Readable, size: int, target: Writable, recipients: Recipients) -> Sealed:
+    """Encrypt exactly `size` bytes of `source` into `target`, a part at a time, in memory of one size.
+
+    Making the result durable (fsync) is the caller's part. Raises what the source or target raised (OSError),
+    and IntegrityError when the source held more or fewer bytes than `size` or the ciphertext is not whole.
+    """
+    reader, writer = _GuardedReader(source), _GuardedWriter(target)
+    try:
+        pyrage.encrypt_io(reader, writer, recipients.parsed)
+        writer.flush()
+    except Exception as error:
+        raise (writer.error or reader.error or error) from None
+    for failed in (writer.error, reader.error):
+        if failed is not None:
+            raise failed
+    if reader.count != size:
+        raise IntegrityError(f"{reader.count} bytes were read for encryption where {size} were announced")
+    expected = header_size(writer.head) + payload_size(size)
+    if writer.count != expected:
+        raise IntegrityError(
+            f"the encrypted file has {writer.count} bytes and should have {expected}: it is not whole"
+        )
+    return Sealed(writer.digest.hexdigest(), writer.count)
+
+
+def header_size(head: bytes) -> int:
+    """Return the length in bytes of the age header that `head` begins with; raises IntegrityError if it has none."""
+    start = head.find(_MAC_LINE) + 1
+    end = head.find(b"\n", start) + 1
+    if not (head.startswith(b"age-encryption.org/v1\n") and start and end):
+        raise IntegrityError("this is not an age file: its header is missing or not whole")
+    return end
+
+
+def payload_size(size: int) -> int:
+    """Return how many bytes follow the header for a plaintext of `size` bytes (an empty one has a chunk, too)."""
+    return _NONCE + size + _TAG * max(1, -(-size // _CHUNK))
+
+
+class _GuardedReader:
+    """Counts what the library reads, and keeps the first error, which the library would turn into its own."""
+
+    def __init__(self, source: Readable) -> None:
+        self.count = 0
+        self.error: BaseException | None = None
+        self._source = source
+
+    def read(self, size: int) -> bytes:
+        try:
+            data = self._source.read(size)
+        except BaseException as error:
+            self.error = self.error or error
+            raise
+        self.count += len(data)
+        return data
+
+
+class _GuardedWriter:
+    """Counts and hashes what the target took, and keeps the first error, which the library may swallow."""
+
+    def __init__(self, target: Writable) -> None:
+        self.count = 0
+        self.digest = hashlib.sha256()
+        self.head = b""
+        self.error: BaseException | None = None
+        self._target = target
+
+    def write(self, data: bytes) -> int:
+        if self.error is not None:  # after one lost piece, nothing may follow it
+            raise self.error
+        try:
+            taken = self._target.write(data)
+            while taken < len(data):
+                taken += self._target.write(data[taken:])
+        except BaseException as error:
+            self.error = error
+            raise
+        self.count += len(data)
+        self.digest.update(data)
+        self.head += data[: HEADER_LIMIT - len(self.head)]
+        return len(data)
+
+    def flush(self) -> None:
+        try:
+            self._target.flush()
+        except BaseException as error:
+            self.error = self.error or error
+            raise
