@@ -7,11 +7,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from vault.errors import ConfigError
+from vault.errors import ConfigError, UsageError
+from vault.model import PatientID
 
 if TYPE_CHECKING:
     from cli.progress import Bars, Quiet
@@ -55,6 +56,21 @@ class Context:
             f"There is no configuration: neither {PLACES[0]} here nor {PLACES[1]}. "
             f"`vault init DIR` makes one; -c FILE or ${ENVIRONMENT} names one elsewhere."
         )
+
+    @staticmethod
+    def patient_id(text: str) -> PatientID:
+        """A patient ID from the command line. Raises UsageError where it can't be one (empty, or a wildcard)."""
+        from vault.config.kinds import PATIENT, RefusedError
+
+        try:
+            return PatientID(PATIENT.read(text, Path()))
+        except RefusedError:
+            raise UsageError(f'"{text}" can\'t be {PATIENT.allowed}.') from None
+
+    @staticmethod
+    def exit(code: int) -> NoReturn:
+        """End the command with an exit code of `vault.errors.ExitCode`."""
+        click.get_current_context().exit(int(code))
 
     def emit(self, document: Mapping[str, Any]) -> None:
         """Print one JSON document on standard output."""
