@@ -55,15 +55,31 @@ def public_key(secret_key: str) -> str:
         raise ValueError(f"not an age secret key: {error}") from None
 
 
-def new_signing_key() -> tuple[bytes, bytes]:
-    """Return a new Ed25519 key pair in OpenSSH's format: the private file, and `ssh-ed25519 AAAA…`."""
+def new_signing_key() -> bytes:
+    """Return a new Ed25519 private key, as its file holds it (OpenSSH's format)."""
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
 
-    key = Ed25519PrivateKey.generate()
-    return _private_bytes(key), key.public_key().public_bytes(
+    return Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
+
+
+def signing_public_key(path: Path) -> str:
+    """The line `ssh-ed25519 AAAA…` of the private key in `path`. Raises ConfigError when it is none."""
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+
+    try:
+        key = serialization.load_ssh_private_key(path.read_bytes(), password=None)
+    except OSError as error:
+        raise ConfigError(f"The signing key {path} can't be read: {error.strerror}.") from None
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ConfigError(f"{path} is not an OpenSSH private key without passphrase.") from None
+    encoded = key.public_key().public_bytes(
         serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
     )
+    return encoded.decode()
 
 
 def new_pseudonym_key() -> bytes:
@@ -104,13 +120,3 @@ class Pseudonyms:
         return hmac.new(self._key, patient_id.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[
             :16
         ]
-
-
-def _private_bytes(key: object) -> bytes:
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
-
-    assert isinstance(key, Ed25519PrivateKey)  # noqa: S101
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
-    )

@@ -1,0 +1,130 @@
+"""`vault status`: where things stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.context import Context
+from cli.text import columns, count, minute, printable
+
+if TYPE_CHECKING:
+    from vault.config import Config
+    from vault.status import PatientStatus, Status
+
+OVERDUE_HOURS = 26
+"""Without a run for so long, a night has been missed."""
+
+
+@click.command()
+@click.pass_obj
+def status(context: Context) -> None:
+    """Where things stand: the last run, what waits, and each patient's last commit.
+
+    Asks neither the ROIS nor the share.
+    """
+    from vault.status import status as look
+
+    config = context.config()
+    found = look(config)
+    if context.json:
+        context.emit(_as_json(found))
+        return
+    click.echo(columns([(label, text) for label, text in _overview(config, found)]))
+    click.echo()
+    click.echo(_patients(found))
+
+
+def _overview(config: Config, found: Status) -> Iterator[tuple[str, str]]:
+    yield "Vault", f"{config.site.name}, {found.root}"
+    yield "Last run", _last_run(found)
+    if found.unfinished:
+        yield "Interrupted", f"{', '.join(found.unfinished)}: the next `vault sync` finishes it"
+    if config.share is not None or found.waiting:
+        yield "Share", _share(config, found)
+    if found.quarantined:
+        yield (
+            "Quarantine",
+            f"{count(found.quarantined, 'object')} in {found.root / 'quarantine'}, each with its reason",
+        )
+    for section, meaning in found.off.items():
+        yield "Off", f"[{section}]: {meaning}"
+
+
+def _last_run(found: Status) -> str:
+    if found.last_run is None:
+        return "none yet: `vault sync` makes the first"
+    started = datetime.fromisoformat(found.last_run["started"])
+    hours = (datetime.now(UTC) - started).total_seconds() / 3600
+    entries = found.last_run["patients"].values()
+    new = sum(entry["new_commit"] != entry["old_commit"] for entry in entries)
+    failed = sum(bool(entry["failed"]) for entry in entries)
+    parts = [count(len(entries), "patient"), f"{new} with new commits"]
+    if failed:
+        parts.append(f"{failed} with failures")
+    if found.last_run["failed"]:
+        parts.append("the run itself did not get through")
+    overdue = f". NO RUN FOR {hours:.0f} HOURS" if hours > OVERDUE_HOURS else ""
+    return f"{minute(started)}: {', '.join(parts)}{overdue}"
+
+
+def _share(config: Config, found: Status) -> str:
+    url = config.share.url if config.share else "no share"
+    if found.waiting:
+        return f"{count(found.waiting, 'file')} waiting for {url}"
+    return f"nothing waits for {url}"
+
+
+def _patients(found: Status) -> str:
+    if not found.patients:
+        return "No patient yet."
+    head = ("Patient", "Last commit", "Objects", "")
+    rows = [_row(patient_id, entry) for patient_id, entry in sorted(found.patients.items())]
+    return columns([head, *rows])
+
+
+def _row(patient_id: str, entry: PatientStatus) -> tuple[str, str, str, str]:
+    when = f"{minute(entry.when)} {entry.commit[:8]}" if entry.when and entry.commit else "nothing yet"
+    remark = ""
+    if entry.failed:
+        remark = f"{count(entry.failed, 'failure')} in run {entry.run}"
+    elif entry.complete is False:
+        remark = f"not retrieved completely in run {entry.run}"
+    return printable(patient_id), when, str(entry.objects), remark
+
+
+def _as_json(found: Status) -> dict[str, Any]:
+    return {
+        "root": str(found.root),
+        "last_run": found.last_run and _run_as_json(found.last_run),
+        "unfinished": found.unfinished,
+        "share": {"configured": "share" not in found.off, "waiting": found.waiting},
+        "quarantined": found.quarantined,
+        "off": found.off,
+        "patients": {
+            patient_id: {
+                "commit": entry.commit,
+                "when": entry.when.isoformat() if entry.when else None,
+                "objects": entry.objects,
+                "run": entry.run,
+                "complete": entry.complete,
+                "failed": entry.failed,
+            }
+            for patient_id, entry in sorted(found.patients.items())
+        },
+    }
+
+
+def _run_as_json(run: Any) -> dict[str, Any]:
+    """The run without its pseudonyms, which say nothing to a reader."""
+    entries = run["patients"].values()
+    return {
+        "run": run["run"],
+        "started": run["started"],
+        "patients": len(entries),
+        "failed": sum(bool(entry["failed"]) for entry in entries) + run["failed"],
+        "anomalies": run["anomalies"],
+    }

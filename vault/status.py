@@ -1,0 +1,108 @@
+"""Where things stand, read from refs, the ledger and folders: no network, no object is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from vault.archive.ledger import Ledger
+from vault.archive.repository import PatientRepository, all_repositories
+from vault.config import Config
+from vault.keys import Pseudonyms
+
+RUNS_READ = 60
+"""How many runs back a patient's last one is looked for."""
+
+
+@dataclass(slots=True)
+class PatientStatus:
+    """What the vault has of one patient, and what the last run that asked for the patient said."""
+
+    commit: str | None = None
+    when: datetime | None = None
+    objects: int = 0
+    run: str | None = None
+    complete: bool | None = None
+    """Whether that run retrieved everything that was due; None when no run is known."""
+    failed: int = 0
+
+
+@dataclass(slots=True)
+class Status:
+    """The state of a vault."""
+
+    root: Path
+    patients: dict[str, PatientStatus] = field(default_factory=dict)
+    last_run: Mapping[str, Any] | None = None
+    """The last run as the ledger has it."""
+    unfinished: list[str] = field(default_factory=list)
+    """Runs that were interrupted: the next one finishes them."""
+    waiting: int = 0
+    """Encrypted files in the outbox."""
+    quarantined: int = 0
+    off: dict[str, str] = field(default_factory=dict)
+    """Sections that the configuration leaves out, and what that means."""
+
+
+def status(config: Config) -> Status:
+    """Look at the vault. Raises VaultError when a repository or the ledger can't be read."""
+    root = config.vault.root
+    result = Status(root)
+    result.patients = {patient: PatientStatus() for patient in config.census.patients}
+    for repository in all_repositories(root):
+        result.patients[repository.patient_id] = _kept(repository)
+    ledger = Ledger(root)
+    if ledger.head():
+        pseudonyms = Pseudonyms.load(config.vault.pseudonym_key)
+        runs = list(islice(ledger.events("runs"), RUNS_READ))
+        result.last_run = runs[0] if runs else None
+        _add_runs(result.patients, runs, pseudonyms)
+    result.unfinished = sorted(_names(root / "inbox"))
+    result.waiting = len(_names(root / "outbox"))
+    result.quarantined = sum(name.endswith(".dcm") for name in _names(root / "quarantine"))
+    result.off = _off(config)
+    return result
+
+
+def _kept(repository: PatientRepository) -> PatientStatus:
+    tip = repository.tip()
+    if tip is None:
+        return PatientStatus()
+    objects = sum(path.endswith(".dcm") for path in repository.tree(tip))
+    return PatientStatus(commit=tip, when=repository.commit_info(tip).when, objects=objects)
+
+
+def _add_runs(
+    patients: Mapping[str, PatientStatus], runs: Iterable[Mapping[str, Any]], pseudonyms: Pseudonyms
+) -> None:
+    """Fill in each patient's newest run."""
+    unknown = {pseudonyms.of(patient): entry for patient, entry in patients.items()}
+    for run in runs:
+        for pseudonym in run["patients"].keys() & unknown.keys():
+            entry = unknown.pop(pseudonym)
+            entry.run = run["run"]
+            entry.complete = run["patients"][pseudonym]["complete"]
+            entry.failed = run["patients"][pseudonym]["failed"]
+        if not unknown:
+            break
+
+
+def _names(folder: Path) -> list[str]:
+    """Names in a folder but for temporary ones; none when there is no folder."""
+    try:
+        return [path.name for path in folder.iterdir() if not path.name.startswith(".")]
+    except FileNotFoundError:
+        return []
+
+
+def _off(config: Config) -> dict[str, str]:
+    off = {}
+    if config.share is None:
+        off["share"] = "no encrypted copy leaves this computer"
+    if config.network is None:
+        off["network"] = "the network is left as it is"
+    return off
