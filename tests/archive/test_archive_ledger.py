@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from archive_kit import NIGHT, Keys, Run
+
+from vault.archive.ledger import Ledger
+from vault.errors import IntegrityError, VaultError
+
+
+def test_events_are_signed_commits_that_stock_git_reads(
+    tmp_path: Path, keys: Keys, git: Run, sound: Callable[[Path], None]
+) -> None:
+    ledger = Ledger(tmp_path, keys.signer, allowed_signers=keys.allowed)
+    assert ledger.head() is None
+    assert list(ledger.events("runs")) == []
+    assert ledger.get("runs", "20261124T010000Z-0001") is None
+    first = ledger.append("runs", "20261124T010000Z-0001", {"b": 1, "a": ["x"]}, when=NIGHT, author="Klinik")
+    second = ledger.append("runs", "20261125T010000Z-0002", {"b": 2})
+    assert ledger.head() == second != first
+    reader = Ledger(tmp_path)
+    assert list(reader.events("runs")) == [{"b": 2}, {"b": 1, "a": ["x"]}]
+    assert list(reader.events("verdicts")) == []
+    assert reader.get("runs", "20261124T010000Z-0001") == {"a": ["x"], "b": 1}
+    shown = git("git", "show", "main:runs/20261124T010000Z-0001.json", cwd=ledger.path)
+    assert shown == '{"a":["x"],"b":1}\n'
+    assert 'Good "git" signature' in git("git", "verify-commit", "-v", second, cwd=ledger.path)
+    sound(ledger.path)
+
+
+def test_an_event_is_recorded_once_and_never_replaced(tmp_path: Path, keys: Keys) -> None:
+    ledger = Ledger(tmp_path, keys.signer)
+    head = ledger.append("runs", "1", {"a": 1})
+    assert ledger.append("runs", "1", {"a": 1}) == head
+    with pytest.raises(IntegrityError, match="never replaced"):
+        ledger.append("runs", "1", {"a": 2})
+    assert ledger.head() == head
+    ledger.append("runs", "2", {})
+    assert ledger.append("runs", "1", {"a": 1}) == ledger.head()
+
+
+def test_what_cannot_be_an_event_is_refused(tmp_path: Path, keys: Keys) -> None:
+    ledger = Ledger(tmp_path, keys.signer)
+    for kind, name in (("other", "1"), ("runs", "../1"), ("runs", ""), ("runs", "a/b"), ("runs", ".hidden")):
+        with pytest.raises(ValueError, match="kind"):
+            ledger.append(kind, name, {})
+    with pytest.raises(VaultError, match="signing key"):
+        Ledger(tmp_path).append("runs", "1", {})
+    assert not (tmp_path / "ledger.git").exists()
+
+
+def test_two_ledgers_of_one_vault_take_turns(tmp_path: Path, keys: Keys) -> None:
+    one, two = Ledger(tmp_path, keys.signer), Ledger(tmp_path, keys.signer)
+    one.append("runs", "1", {})
+    two.append("runs", "2", {})
+    one.append("verdicts", "3", {})
+    assert Ledger(tmp_path).head() == one.head() == two.head()
+    commits = subprocess.run(
+        ["git", "rev-list", "main"], cwd=one.path, check=True, capture_output=True, text=True
+    )
+    assert len(commits.stdout.split()) == 3
+
+
+def test_a_damaged_event_is_said_to_be_damaged(tmp_path: Path, keys: Keys, git: Run) -> None:
+    ledger = Ledger(tmp_path, keys.signer)
+    ledger.append("runs", "1", {})
+    git("git", "clone", "--quiet", ledger.path, "clone", cwd=tmp_path)
+    (tmp_path / "clone/runs/1.json").write_text("no json")
+    git("git", "-c", "user.name=x", "-c", "user.email=x@x", "commit", "-qam", "x", cwd=tmp_path / "clone")
+    git("git", "push", "--quiet", cwd=tmp_path / "clone")
+    with pytest.raises(IntegrityError, match="not JSON"):
+        list(Ledger(tmp_path).events("runs"))

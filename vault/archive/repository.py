@@ -1,0 +1,117 @@
+"""A patient's repository: one signed commit per night that changed something, verifiable with stock tools."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+
+import pygit2
+
+from vault.archive import layout, sums
+from vault.archive.bare import BareRepository, Edits
+from vault.archive.gitaccess import open_repository
+from vault.archive.objects import sha256
+from vault.archive.signing import Signer
+from vault.errors import IntegrityError, VaultError
+from vault.names import safe_name
+
+FOLDER = "repos"
+"""Where the patients' repositories lie, below the vault's root."""
+
+_PATIENT = "vault.patient"
+
+
+class PatientRepository(BareRepository):
+    """The history of one patient. See `BareRepository` for reading."""
+
+    def __init__(self, path: Path, patient_id: str) -> None:
+        super().__init__(path)
+        self.patient_id = patient_id
+        """As the ROIS spells it."""
+
+    @classmethod
+    def open(cls, root: Path, patient_id: str) -> PatientRepository | None:
+        """Return the patient's repository, or None when there is none.
+
+        Raises IntegrityError when the repository of that name says it is another patient's.
+        """
+        path = _path(root, patient_id)
+        if not path.is_dir():
+            return None
+        if _stored_id(path) != patient_id:
+            raise IntegrityError("A patient's repository is marked as another patient's; run `vault audit`.")
+        return cls(path, patient_id)
+
+    @classmethod
+    def create(cls, root: Path, patient_id: str, allowed_signers: Path | None = None) -> PatientRepository:
+        """Make the patient's repository (0700), at once or not at all.
+
+        With `allowed_signers`, `git verify-commit` works in it without further set-up. Raises VaultError when it
+        exists, or when the disk refuses.
+        """
+        if not patient_id or "\0" in patient_id:
+            raise VaultError("A patient ID is empty or holds a zero byte; nothing can be filed under it.")
+        settings = {"gpg.format": "ssh"}
+        if allowed_signers:
+            settings["gpg.ssh.allowedSignersFile"] = str(allowed_signers.absolute())
+        path = _path(root, patient_id)
+        layout.create(path, {**settings, _PATIENT: patient_id})
+        return cls(path, patient_id)
+
+    def commit(
+        self,
+        *,
+        parent: str | None,
+        edits: Edits,
+        message: str,
+        when: datetime,
+        signer: Signer,
+        branch: str = "main",
+        author: str = "vault",
+    ) -> str:
+        """Commit `edits` (path to content, or None to delete) and the `SHA256SUMS` files they call for.
+
+        `parent` must be the branch's tip. Returns the commit's id, or `parent` when nothing changes; the branch moves
+        last, once everything is on disk. `when` carries the time zone, `author` is the site's name. Errors: see
+        `BareRepository.commit_edits`; ValueError when an edit is of a `SHA256SUMS` file.
+        """
+        if any(path.rpartition("/")[2] == sums.NAME for path in edits):
+            raise ValueError("SHA256SUMS files are made here")
+        return self.commit_edits(
+            parent=parent,
+            edits=edits,
+            message=message,
+            when=when,
+            signer=signer,
+            branch=branch,
+            author=author,
+            expand=self._with_sums,
+        )
+
+    def _with_sums(self, current: Mapping[str, str], edits: Edits) -> Edits:
+        return {**edits, **sums.updates(current, edits, self.read, self._sha256)}
+
+    def _sha256(self, oid: str) -> str:
+        with self.stream(oid) as source:
+            return sha256(source)
+
+
+def all_repositories(root: Path) -> Iterator[PatientRepository]:
+    """Yield every patient's repository, by name; what a crash left unfinished is not among them."""
+    for path in sorted((root / FOLDER).glob("[!.]*.git")):
+        yield PatientRepository(path, _stored_id(path))
+
+
+def _path(root: Path, patient_id: str) -> Path:
+    return root / FOLDER / f"{safe_name(patient_id)}.git"
+
+
+def _stored_id(path: Path) -> str:
+    config: pygit2.Config = open_repository(path).config
+    try:
+        return str(config[_PATIENT])
+    except KeyError as error:
+        raise IntegrityError(
+            "A repository does not say which patient it is of; run `vault audit`."
+        ) from error
