@@ -1,0 +1,170 @@
+"""Write a commit's new objects as one git pack with its index: streamed, compressed with ISA-L, durable.
+
+One pack instead of a file per object is several times faster, needs two fsyncs instead of thousands, and lets
+retention drop a commit's objects by dropping its pack. Formats: git's `gitformat-pack`, pack version 2.
+
+Small objects are read and compressed ahead by a second thread (ISA-L and hashlib release the interpreter's lock);
+large ones are streamed piece by piece, so that a 2 GB object costs no memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zlib
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from isal import isal_zlib
+
+from vault.archive.blobs import Blob
+from vault.archive.packindex import Entry, index_chunks
+from vault.errors import IntegrityError
+from vault.files import sync_folder, temporary
+
+KINDS = {"commit": 1, "tree": 2, "blob": 3}
+"""Object types of the pack format."""
+
+LEVEL = 3
+"""ISA-L's best: zlib's ratio on CT images at several times its speed."""
+
+SMALL = 4 << 20
+"""Objects up to this many bytes are compressed ahead in a thread, whole; larger ones are streamed."""
+
+AHEAD = 4
+"""How many small objects may wait, compressed, for their turn: bounds the memory at about 32 MB."""
+
+_SAMPLE = 32 << 10
+_INCOMPRESSIBLE = 0.97
+
+
+@dataclass(frozen=True, slots=True)
+class PackObject:
+    """One object to be packed; `blob` holds the raw content also of trees and commits."""
+
+    oid: str
+    kind: str
+    blob: Blob
+
+
+class _Compressor(Protocol):
+    def compress(self, data: bytes, /) -> bytes: ...
+    def flush(self) -> bytes: ...
+
+
+def write_pack(folder: Path, objects: Sequence[PackObject]) -> str:
+    """Write `objects` as `pack-<sha1>.pack` and `.idx` into `folder`, durably, and return the name without suffix.
+
+    Every content is hashed again on its way into the pack. Raises IntegrityError when one is not what its id says
+    (a file that changed), OSError when the disk is full or broken. Until the last step nothing is visible to git.
+    """
+    with temporary(folder) as (pack_path, pack), temporary(folder) as (index_path, index):
+        checksum, entries = _write_objects(pack, objects)
+        _finish(pack)
+        for chunk in index_chunks(entries, checksum):
+            index.write(chunk)
+        _finish(index)
+        name = f"pack-{checksum.hex()}"
+        pack_path.replace(folder / f"{name}.pack")
+        index_path.replace(folder / f"{name}.idx")
+    sync_folder(folder)
+    return name
+
+
+def _finish(file: BinaryIO) -> None:
+    """Make a file durable and read-only: packs never change."""
+    file.flush()
+    os.fchmod(file.fileno(), 0o400)
+    os.fsync(file.fileno())
+
+
+def _write_objects(pack: BinaryIO, objects: Sequence[PackObject]) -> tuple[bytes, list[Entry]]:
+    digest = hashlib.sha1(b"PACK\0\0\0\2" + len(objects).to_bytes(4, "big"), usedforsecurity=False)
+    pack.write(b"PACK\0\0\0\2" + len(objects).to_bytes(4, "big"))
+    offset = 12
+    entries = []
+    for item, chunks in _compressed(objects):
+        start, crc = offset, 0
+        for chunk in chunks:
+            pack.write(chunk)
+            digest.update(chunk)
+            crc = isal_zlib.crc32(chunk, crc)
+            offset += len(chunk)
+        entries.append(Entry(bytes.fromhex(item.oid), crc, start))
+    pack.write(digest.digest())
+    return digest.digest(), entries
+
+
+def _compressed(objects: Iterable[PackObject]) -> Iterator[tuple[PackObject, Iterable[bytes]]]:
+    """Yield each object, in order, with the pieces of its pack entry."""
+    waiting: deque[tuple[PackObject, Future[list[bytes]] | Iterator[bytes]]] = deque()
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="pack") as executor:
+        try:
+            for item in objects:
+                small = item.blob.size <= SMALL
+                waiting.append((item, executor.submit(_whole_entry, item) if small else _entry(item)))
+                if len(waiting) > AHEAD:
+                    yield _take(waiting)
+            while waiting:
+                yield _take(waiting)
+        finally:
+            executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _take(
+    waiting: deque[tuple[PackObject, Future[list[bytes]] | Iterator[bytes]]],
+) -> tuple[PackObject, Iterable[bytes]]:
+    item, work = waiting.popleft()
+    return item, work.result() if isinstance(work, Future) else work
+
+
+def _whole_entry(item: PackObject) -> list[bytes]:
+    return list(_entry(item))
+
+
+def _entry(item: PackObject) -> Iterator[bytes]:
+    """Yield an object's pack entry: type and size, then its zlib stream; checks the content against its id."""
+    yield _entry_header(KINDS[item.kind], item.blob.size)
+    digest = hashlib.sha1(f"{item.kind} {item.blob.size}\0".encode(), usedforsecurity=False)
+    compressor: _Compressor | None = None
+    size = 0
+    for chunk in item.blob.chunks():
+        digest.update(chunk)
+        size += len(chunk)
+        if size > item.blob.size:
+            break
+        if compressor is None:
+            compressor = _compressor(chunk)
+        if piece := compressor.compress(chunk):
+            yield piece
+    yield (compressor or _compressor(b"")).flush()
+    if size != item.blob.size or digest.hexdigest() != item.oid:
+        raise IntegrityError(
+            "A file changed between being read and being committed; nothing was committed. "
+            "Make sure that nothing else writes to the vault's folders, then run again."
+        )
+
+
+def _entry_header(kind: int, size: int) -> bytes:
+    """Return the type and the size, little end first, 4 bits and then 7 a byte."""
+    header = bytearray()
+    byte, size = kind << 4 | size & 15, size >> 4
+    while size:
+        header.append(byte | 0x80)
+        byte, size = size & 0x7F, size >> 7
+    header.append(byte)
+    return bytes(header)
+
+
+def _compressor(chunk: bytes) -> _Compressor:
+    """Choose by a sample: what is compressed or encrypted already is stored, which is faster and no larger."""
+    middle = max(0, len(chunk) // 2 - _SAMPLE // 2)
+    sample = chunk[middle : middle + _SAMPLE]
+    if len(chunk) >= 2 * _SAMPLE and len(isal_zlib.compress(sample, 1)) > _INCOMPRESSIBLE * len(sample):
+        return zlib.compressobj(0)
+    stream: _Compressor = isal_zlib.compressobj(LEVEL)
+    return stream
