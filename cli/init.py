@@ -21,7 +21,7 @@ def init(context: Context, folder: Path, name: str | None, timezone: str | None)
 
     Never overwrites anything: run again, it completes what an interrupted run has begun.
     """
-    from vault.initialize import initialize, local_timezone
+    from vault.setup import initialize, local_timezone
 
     done = initialize(folder, name=name, timezone=timezone or local_timezone())
     if context.json:

@@ -189,8 +189,7 @@ def each(kind: Kind, *, at_least: int = 0) -> Kind:
             try:
                 elements.append(kind.read(element, folder))
             except RefusedError as refused:
-                why = f"{element!r} is not" if not str(refused) else f"{element!r}: {refused}"
-                raise RefusedError(why) from None
+                raise RefusedError(str(refused) or f"{element!r} is not") from None
             check(elements[-1] not in elements[:-1], f"{element!r} stands there twice")
         return tuple(elements)
 

@@ -95,7 +95,7 @@ class _Reader:
 
     def unknown(self, at: Key, known: list[str]) -> None:
         """Complain about a key or table that the model does not have."""
-        (close,) = difflib.get_close_matches(str(at[-1]), known, n=1, cutoff=0.6) or [""]
+        (close,) = difflib.get_close_matches(str(at[-1]), known, n=1, cutoff=0.7) or [""]
         names = ", ".join(known)
         hint = f"Did you mean {close}?" if close else f"Known here: {names}."
         self.error(at, f"{label(at)} is not a key that vault knows. {hint}", stop="")
@@ -152,4 +152,6 @@ def shown(value: Any) -> str:
         text = str(value).lower()
     else:
         text = str(value)
+    if "AGE-SECRET-KEY-" in text:
+        return "(a secret key)"
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"

@@ -1,0 +1,40 @@
+# make demo   see the vault at work: a simulated department, two nights, in ./demo
+# make test   every test, real DICOM servers included
+# make check  style, types, import directions
+# Each of them sets up what it needs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTEST_ARGS ?=
+
+.PHONY: install demo test check clean system-packages
+.DEFAULT_GOAL := install
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@sh tools/make-venv.sh "$(PYTHON)" "$(VENV)"
+	@touch $@
+
+# What Debian has and Python does not: the DICOM servers to test against, and the stock tools that must
+# understand what the vault writes.
+system-packages:
+	@sh tools/system-packages.sh
+
+demo: $(STAMP)
+	@sh tools/system-packages.sh git
+	$(BIN)/vault demo
+
+test: $(STAMP) system-packages
+	$(BIN)/pytest -n 2 --dist loadfile --durations 10 $(PYTEST_ARGS)
+
+check: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
