@@ -11,6 +11,7 @@ import shlex
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -111,8 +112,17 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
     """Hold back Ctrl-C and requests to stop until the network is closed; they count afterwards."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python interrupts the main thread only
+        return
+    held: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    # not a signal mask: that is one thread's, and the kernel would hand the signal to another
+    before = {number: signal.signal(number, lambda caught, _frame: held.append(caught)) for number in numbers}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in held[:1]:
+            signal.raise_signal(number)
