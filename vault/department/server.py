@@ -32,6 +32,7 @@ from pynetdicom.sop_class import (
 
 from vault.department.index import LEVELS, Entry, find, read_entry, retrieved
 from vault.department.modules import part10
+from vault.errors import UsageError
 from vault.files import private_folder, write_file
 from vault.names import safe_name
 
@@ -69,7 +70,8 @@ class Department:
     """The ROIS as a context manager: serving from `__enter__` to `__exit__`.
 
     `folder` holds its objects and is made if need be; `destinations` maps AE titles to the addresses that C-MOVE
-    may send to; with `port` 0 a free one is taken, and `port` says which.
+    may send to; with `port` 0 a free one is taken, and `port` says which. Entering raises UsageError when the port
+    is not free.
     """
 
     def __init__(
@@ -102,7 +104,15 @@ class Department:
             entity.add_supported_context(model, _SYNTAXES)
         for context in StoragePresentationContexts:
             entity.add_supported_context(context.abstract_syntax, _SYNTAXES, scu_role=False, scp_role=True)
-        self._server = entity.start_server((LOOPBACK, self.port), block=False, evt_handlers=self._handlers())
+        try:
+            self._server = entity.start_server(
+                (LOOPBACK, self.port), block=False, evt_handlers=self._handlers()
+            )
+        except OSError as error:
+            raise UsageError(
+                f"The simulated ROIS can't listen on {LOOPBACK}:{self.port}: {(error.strerror or 'refused').lower()}. "
+                "Another program, perhaps another demo, holds the port."
+            ) from None
         self.port = self._server.server_address[1]
         return self
 
