@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 import click
+from click.shell_completion import shell_complete
 
 from cli.context import Context
 from vault import __version__
@@ -35,6 +36,9 @@ COMMANDS = {
     "demo": ("cli.demo:demo", "Two nights of a simulated department, in a folder of its own."),
 }
 """Every command: where it lives, and its line in `vault --help`."""
+
+COMPLETE = "_VAULT_COMPLETE"
+"""Environment variable by which a shell asks for completions: `eval "$(_VAULT_COMPLETE=bash_source vault)"`."""
 
 INTERRUPTED = 128
 """Added to the number of the signal that ended the command: 130 for Ctrl-C, as shells do."""
@@ -125,15 +129,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     context = Context(json="--json" in words, verbose=bool({"-v", "--verbose"} & set(words)))
     try:
         with _signals_unwind():
-            result = vault.main(words, prog_name="vault", standalone_mode=False, obj=context)
-            sys.stdout.flush()
-        return result if type(result) is int else ExitCode.DONE
+            return _run(words, context)
     except BrokenPipeError:
         return _reader_left()
     except (KeyboardInterrupt, click.Abort, OSError, VaultError, click.ClickException) as error:
         return _foreseen(error, context)
     except Exception as error:  # the last resort of the last line: a sentence instead of a traceback
         return _unforeseen(error, context)
+
+
+def _run(words: list[str], context: Context) -> int:
+    """Run the command. click's own `main` would turn a broken pipe and Ctrl-C into exits of its own."""
+    if instruction := os.environ.get(COMPLETE):
+        return shell_complete(vault, {}, "vault", COMPLETE, instruction)
+    try:
+        with vault.make_context("vault", words, obj=context) as click_context:
+            vault.invoke(click_context)
+    except click.exceptions.Exit as done:
+        code = done.exit_code
+    else:
+        code = ExitCode.DONE
+    sys.stdout.flush()
+    return code
 
 
 def _foreseen(error: BaseException, context: Context) -> int:
@@ -149,6 +166,8 @@ def _foreseen(error: BaseException, context: Context) -> int:
         case OSError():
             return _failed(context, _os_error(error), ExitCode.FAILED)
     number = error.args[0] if isinstance(error, _SignalledError) else signal.SIGINT
+    if sys.stderr.isatty():
+        click.echo(err=True)  # the terminal shows ^C
     sentence = "Interrupted. Nothing was lost: the next run finishes what this one began."
     return _failed(context, sentence, INTERRUPTED + number)
 

@@ -118,11 +118,11 @@ def _uninterrupted() -> Iterator[None]:
     held: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     # not a signal mask: that is one thread's, and the kernel would hand the signal to another
-    before = {number: signal.signal(number, lambda caught, _frame: held.append(caught)) for number in numbers}
+    before = {number: signal.signal(number, lambda received, _frame: held.append(received)) for number in numbers}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for number in held[:1]:
-            signal.raise_signal(number)
+        for caught in held[:1]:
+            signal.raise_signal(caught)
