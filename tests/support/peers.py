@@ -94,6 +94,8 @@ class Peer:
         self.port = port
         self.folder = folder
         self.process = process
+        self.receiver_port = 0
+        """The port that C-MOVE delivers to."""
 
     @property
     def log(self) -> Path:
@@ -257,7 +259,7 @@ def orthanc(
     (folder / "orthanc.json").write_text(json.dumps(settings, indent=1))
     process = _start(["Orthanc", str(folder / "orthanc.json")], folder)
     peer = Orthanc(ae_title, port, folder, process)
-    peer.http_port = http_port
+    peer.http_port, peer.receiver_port = http_port, move_port
     try:
         _wait_until_it_answers(peer, calling[0] if calling else title)
         yield peer
@@ -290,6 +292,7 @@ AETable END
     )
     process = _start(["dcmqrscp", "-v", "-c", str(folder / "dcmqrscp.cfg")], folder)
     peer = Dcmqrscp(ae_title, port, folder, process)
+    peer.receiver_port = move_port
     try:
         _wait_until_it_answers(peer, title)
         yield peer
