@@ -4,9 +4,12 @@ import io
 from datetime import UTC, datetime
 
 import pydicom
+from hypothesis import given
+from hypothesis import strategies as st
 from treatments import SOP_CLASSES
 
 from vault.emergency import dicomdir
+from vault.emergency.attributes import KEYWORDS
 from vault.emergency.manifest import ExportedFile, ExportedPatient, Manifest
 
 
@@ -92,6 +95,10 @@ def test_what_it_cannot_hold_is_left_out_with_the_reason() -> None:
     assert "seven" not in str(files[3].left_out)
 
 
+def test_no_branch_leads_to_nothing() -> None:
+    assert records(dicomdir.index(manifest_of(object_file(InstanceNumber="seven")))) == []
+
+
 def test_a_value_too_long_or_against_the_rules_is_no_obstacle() -> None:
     manifest = manifest_of(
         object_file(StudyDescription="d" * 5000, SeriesNumber="1", StudyDate="yesterday", StudyID="ä" * 70)
@@ -106,3 +113,16 @@ def test_the_same_content_is_the_same_file() -> None:
 
 def test_an_export_without_objects_has_an_empty_one() -> None:
     assert records(dicomdir.index(manifest_of())) == []
+
+
+HOSTILE = st.text(st.characters(codec=None, exclude_categories=[]), max_size=300)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(KEYWORDS)), HOSTILE), st.sampled_from(sorted(SOP_CLASSES)))
+def test_no_value_breaks_it(values: dict[str, str], modality: str) -> None:
+    plain = object_file("RTPLAN", "1.2.88")
+    hostile = object_file(modality, **{**values, "SOPClassUID": SOP_CLASSES[modality]})
+    manifest = manifest_of(hostile, plain, name=values.get("PatientName", ""))
+    listed = [record for record in records(dicomdir.index(manifest)) if "ReferencedFileID" in record]
+    assert len(listed) == sum(bool(file.file_id) for file in manifest.patients[0].files)
+    assert bool(hostile.file_id) != bool(hostile.left_out)

@@ -22,6 +22,7 @@ from pydicom.fileset import DIRECTORY_RECORDERS
 from pydicom.filewriter import write_dataset
 
 from vault.dicom.part10 import EXPLICIT_LITTLE, file_head
+from vault.emergency.attributes import KEYWORDS
 from vault.emergency.manifest import ExportedFile, ExportedPatient, Manifest
 
 FOLDER = "DICOM"
@@ -49,6 +50,7 @@ _IMAGES = re.compile(
 )
 """SOP classes, after `_STORAGE`, that an IMAGE record stands for: CT, MR, PET, radiographs, ultrasound, and so on."""
 
+_UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
 _MADE_UP = {
     "StudyDate": "19000101",
     "StudyTime": "000000",
@@ -78,12 +80,13 @@ _SHORT = {"LO": 64, "SH": 16, "CS": 16, "PN": 190}
 
 @dataclass
 class _Node:
-    """A directory record, and those below it."""
+    """A directory record, encoded, and those below it."""
 
-    record: Dataset
     component: str
-    children: dict[str, _Node] = field(default_factory=dict)
+    """Its part of the File ID."""
     encoded: bytearray = field(default_factory=bytearray)
+    is_object: bool = False
+    children: dict[str, _Node] = field(default_factory=dict)
     offset: int = 0
 
 
@@ -93,7 +96,7 @@ class NotRepresentable(ValueError):  # noqa: N818 - a fact about an object, not 
 
 def index(manifest: Manifest) -> bytes:
     """Give each file of the manifest its `file_id`, or the reason why it has none, and return the DICOMDIR's bytes."""
-    root = _Node(Dataset(), FOLDER)
+    root = _Node(FOLDER)
     with (
         disable_value_validation()
     ):  # a value that breaks a rule is still the value, and warnings would show it
@@ -101,7 +104,7 @@ def index(manifest: Manifest) -> bytes:
             for file in patient.files:
                 if file.source.startswith("dicom/"):
                     file.file_id, file.left_out = _listed(root, file, patient)
-        return _encode(root)
+        return _encode(_pruned(root))
 
 
 def _listed(root: _Node, file: ExportedFile, patient: ExportedPatient) -> tuple[str | None, str | None]:
@@ -118,32 +121,25 @@ def _add(root: _Node, file: ExportedFile, patient: ExportedPatient) -> str:
     kind, prefix = _leaf(values)
     node, path = root, [FOLDER]
     for level, keyword, component in _LEVELS:
-        if not values.get(keyword):
+        key = values.get(keyword)
+        if not key:
             raise NotRepresentable(f"it has no {keyword}")
-        node = _child(node, values[keyword], level, component, values)
+        if key not in node.children:
+            number = len(node.children)
+            record = _record(level, _completed(values, number + 1))
+            node.children[key] = _Node(f"{component}{number:06}", record)
+        node = node.children[key]
         path.append(node.component)
-    leaf = _child(node, file.source, kind, prefix, values)
-    path.append(leaf.component)
-    record = leaf.record
-    record.ReferencedFileID = path
-    record.ReferencedSOPClassUIDInFile = values["SOPClassUID"]
-    record.ReferencedSOPInstanceUIDInFile = values["SOPInstanceUID"]
-    record.ReferencedTransferSyntaxUIDInFile = values["TransferSyntaxUID"]
+    number = len(node.children)
+    path.append(f"{prefix}{number:06}")
+    record = _record(kind, _completed(values, number + 1), path)
+    node.children[file.source] = _Node(path[-1], record, is_object=True)
     return "/".join(path)
-
-
-def _child(parent: _Node, key: str, kind: str, prefix: str, values: dict[str, str]) -> _Node:
-    """The node for `key` below `parent`, made when it is not there yet."""
-    if key not in parent.children:
-        number = len(parent.children)
-        record = _record(kind, _completed(values, str(number + 1)))
-        parent.children[key] = _Node(record, f"{prefix}{number:06}")
-    return parent.children[key]
 
 
 def _leaf(values: dict[str, str]) -> tuple[str, str]:
     for keyword in ("SOPClassUID", "SOPInstanceUID", "TransferSyntaxUID"):
-        if not values.get(keyword):
+        if not _UID.fullmatch(values.get(keyword, "")):
             raise NotRepresentable(f"it has no readable {keyword}")
     sop_class = values["SOPClassUID"]
     if sop_class.startswith(_STORAGE) and _IMAGES.fullmatch(sop_class.removeprefix(_STORAGE)):
@@ -153,42 +149,50 @@ def _leaf(values: dict[str, str]) -> tuple[str, str]:
     raise NotRepresentable("no directory record is defined for its SOP class")
 
 
-def _completed(values: dict[str, str], number: str) -> dict[str, str]:
+def _completed(values: dict[str, str], number: int) -> dict[str, str]:
     """`values` with what a record must have (type 1 in PS3.3 annex F) made up where the object lacks it."""
     made_up = dict(_MADE_UP)
     made_up["StudyDate"] = next((values[date] for date in _DATES if values.get(date)), made_up["StudyDate"])
     for keyword in ("StudyID", "SeriesNumber", "InstanceNumber"):
-        made_up[keyword] = number
+        made_up[keyword] = str(number)
     return {**values, **{keyword: value for keyword, value in made_up.items() if not values.get(keyword)}}
 
 
-def _record(kind: str, values: dict[str, str]) -> Dataset:
-    """A directory record by pydicom's definition of its kind."""
-    source = Dataset()
+def _record(kind: str, values: dict[str, str], path: list[str] | None = None) -> bytearray:
+    """A directory record by pydicom's definition of its kind, encoded; `path` is the File ID of an object."""
+    wanted = {"InstanceNumber"} if kind == "IMAGE" else values.keys() & KEYWORDS
     try:
-        for keyword, value in values.items():
-            if keyword[0].isupper():
-                setattr(source, keyword, value)
-        for element in source:
-            if element.VR in _SHORT and len(str(element.value)) > _SHORT[element.VR]:
-                element.value = str(element.value)[: _SHORT[element.VR]]
-        record = DIRECTORY_RECORDERS[kind](source)
+        record = DIRECTORY_RECORDERS[kind](_source({keyword: values[keyword] for keyword in wanted}))
+        record.OffsetOfTheNextDirectoryRecord = 0
+        record.RecordInUseFlag = 0xFFFF
+        record.OffsetOfReferencedLowerLevelDirectoryEntity = 0
+        record.DirectoryRecordType = kind
+        if path:
+            record.ReferencedFileID = path
+            record.ReferencedSOPClassUIDInFile = values["SOPClassUID"]
+            record.ReferencedSOPInstanceUIDInFile = values["SOPInstanceUID"]
+            record.ReferencedTransferSyntaxUIDInFile = values["TransferSyntaxUID"]
+        if not all(values[keyword].isascii() for keyword in wanted):
+            record.SpecificCharacterSet = "ISO_IR 192"
+        return bytearray(_encoded(record))
     except (ValueError, KeyError, AttributeError, TypeError, OverflowError) as error:
         raise NotRepresentable(f"its attributes do not make a {kind} record") from error
-    record.OffsetOfTheNextDirectoryRecord = 0
-    record.RecordInUseFlag = 0xFFFF
-    record.OffsetOfReferencedLowerLevelDirectoryEntity = 0
-    record.DirectoryRecordType = kind
-    if not all(value.isascii() for value in values.values()):
-        record.SpecificCharacterSet = "ISO_IR 192"
-    return record
+
+
+def _source(values: dict[str, str]) -> Dataset:
+    """A data set of these attributes, none longer than its VR allows (PS3.5 6.2)."""
+    source = Dataset()
+    for keyword, value in values.items():
+        setattr(source, keyword, value.encode("utf-8", "replace").decode())
+    for element in source:
+        if element.VR in _SHORT and len(str(element.value)) > _SHORT[element.VR]:
+            element.value = str(element.value)[: _SHORT[element.VR]]
+    return source
 
 
 def _encode(root: _Node) -> bytes:
     """The whole file: Explicit VR Little Endian, records in depth-first order, offsets from the file's first byte."""
     nodes = list(_below(root))
-    for node in nodes:
-        node.encoded = bytearray(_encoded(node.record))
     head = file_head(_MEDIA_STORAGE, _instance_uid(nodes), EXPLICIT_LITTLE)
     before = len(head) + len(_file_set(0, 0)) + 12
     offset = before
@@ -200,6 +204,14 @@ def _encode(root: _Node) -> bytes:
     first, last = (top[0].offset, top[-1].offset) if top else (0, 0)
     items = b"".join(struct.pack("<HHI", 0xFFFE, 0xE000, len(node.encoded)) + node.encoded for node in nodes)
     return head + _file_set(first, last) + struct.pack("<HH2sHI", 4, 0x1220, b"SQ", 0, len(items)) + items
+
+
+def _pruned(node: _Node) -> _Node:
+    """`node` without the branches that lead to no object, since none below them could be represented."""
+    node.children = {
+        key: child for key, child in node.children.items() if child.is_object or _pruned(child).children
+    }
+    return node
 
 
 def _below(node: _Node) -> Iterator[_Node]:
