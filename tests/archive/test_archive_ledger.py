@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from archive_kit import NIGHT, Keys, Run
 
+from vault.archive.consolidate import MANY
 from vault.archive.ledger import Ledger
 from vault.errors import IntegrityError, VaultError
 
@@ -73,3 +74,49 @@ def test_a_damaged_event_is_said_to_be_damaged(tmp_path: Path, keys: Keys, git: 
     git("git", "push", "--quiet", cwd=tmp_path / "clone")
     with pytest.raises(IntegrityError, match="not JSON"):
         list(Ledger(tmp_path).events("runs"))
+
+
+def test_years_of_events_do_not_become_thousands_of_packs(
+    tmp_path: Path, keys: Keys, git: Run, sound: Callable[[Path], None]
+) -> None:
+    ledger = Ledger(tmp_path, keys.signer)
+    for number in range(MANY + 9):
+        ledger.append("runs", f"{number:04}", {"number": number})
+    packs = list((ledger.path / "objects/pack").glob("*.pack"))
+    assert len(packs) == 10
+    for pack in packs:
+        git("git", "verify-pack", pack.with_suffix(".idx"), cwd=ledger.path)
+    assert [event["number"] for event in Ledger(tmp_path).events("runs")] == list(range(MANY + 8, -1, -1))
+    sound(ledger.path)
+
+
+def test_packs_are_joined_only_when_all_of_them_are_whole(tmp_path: Path, keys: Keys) -> None:
+    ledger = Ledger(tmp_path, keys.signer)
+    for number in range(MANY):
+        ledger.append("runs", f"{number:04}", {"number": number})
+    damaged = min((ledger.path / "objects/pack").glob("*.pack"))
+    damaged.chmod(0o600)
+    data = bytearray(damaged.read_bytes())
+    data[len(data) // 2] ^= 1
+    damaged.write_bytes(data)
+    head = ledger.head()
+    with pytest.raises(IntegrityError, match="damaged"):
+        ledger.append("runs", "last", {})
+    assert ledger.head() == head
+    assert len(list((ledger.path / "objects/pack").glob("*.pack"))) == MANY
+
+
+def test_packs_that_stock_git_made_stay(
+    tmp_path: Path, keys: Keys, git: Run, sound: Callable[[Path], None]
+) -> None:
+    ledger = Ledger(tmp_path, keys.signer)
+    for number in range(20):
+        ledger.append("runs", f"{number:04}", {"number": number, "text": ["the same"] * 500})
+    git("git", "repack", "-a", "-d", "-q", cwd=ledger.path)
+    (foreign,) = (ledger.path / "objects/pack").glob("*.pack")
+    for number in range(20, 21 + MANY):
+        ledger.append("runs", f"{number:04}", {"number": number})
+    assert foreign.exists()
+    assert len(list((ledger.path / "objects/pack").glob("*.pack"))) == 3
+    assert len(list(Ledger(tmp_path).events("runs"))) == 21 + MANY
+    sound(ledger.path)

@@ -12,7 +12,7 @@ import pytest
 
 from vault.archive.blobs import Bytes, File, hash_file
 from vault.archive.pack import SMALL, PackObject, write_pack
-from vault.archive.packindex import Entry, index_chunks, object_ids
+from vault.archive.packindex import Entry, entries, index_chunks, object_ids
 from vault.errors import IntegrityError
 
 Run = Callable[..., str]
@@ -75,7 +75,7 @@ def test_what_is_compressed_already_is_stored(bare: Path) -> None:
 def test_offsets_beyond_2_gib_go_to_the_64_bit_table(bare: Path, git: Run) -> None:
     name = write_pack(bare / "objects/pack", [blob(b"%d" % number * 99) for number in range(50)])
     index, pack = (bare / f"objects/pack/{name}{suffix}" for suffix in (".idx", ".pack"))
-    entries = [
+    listed = [
         Entry(bytes.fromhex(fields[0]), 0, int(fields[4]))
         for line in git("git", "verify-pack", "-v", index, cwd=bare).splitlines()
         if len(fields := line.split()) == 5 and fields[1] == "blob"
@@ -83,10 +83,11 @@ def test_offsets_beyond_2_gib_go_to_the_64_bit_table(bare: Path, git: Run) -> No
     git("git", "index-pack", "--index-version=2,0x200", "-o", "large.idx", pack, cwd=bare)
     small_crcs = index.read_bytes()[8 + 1024 + 50 * 20 :][: 50 * 4]
     crcs = [int.from_bytes(small_crcs[at : at + 4], "big") for at in range(0, 200, 4)]
-    entries = [entry._replace(crc32=crc) for entry, crc in zip(sorted(entries), crcs, strict=True)]
+    located = [entry._replace(crc32=crc) for entry, crc in zip(sorted(listed), crcs, strict=True)]
     # git's own test option has a threshold that is inclusive the other way round
-    made = b"".join(index_chunks(entries, pack.read_bytes()[-20:], large=0x201))
+    made = b"".join(index_chunks(located, pack.read_bytes()[-20:], large=0x201))
     assert made == (bare / "large.idx").read_bytes()
+    assert entries(bare / "large.idx") == sorted(located, key=lambda entry: entry.offset)
 
 
 def test_a_file_that_changed_since_it_was_hashed_is_refused(bare: Path, tmp_path: Path) -> None:

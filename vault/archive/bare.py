@@ -17,6 +17,7 @@ import pygit2
 
 from vault.archive import history, signing, trees
 from vault.archive.blobs import Blob, Bytes, object_id
+from vault.archive.consolidate import consolidate
 from vault.archive.gitaccess import open_repository
 from vault.archive.history import CommitInfo
 from vault.archive.objects import Objects, Readable
@@ -144,7 +145,8 @@ class BareRepository:
     ) -> str:
         """Commit `edits` on top of `parent`, which must be the branch's tip, and return the commit's id.
 
-        1. The lock is taken, what a crash left is swept, and the tip is compared with `parent`.
+        1. The lock is taken, what a crash left is swept, packs are joined if they are many, and the tip is compared
+           with `parent`.
         2. Edits that change nothing are dropped; when none is left, `parent` is returned.
         3. New trees and the signed commit are made in memory.
         4. What the repository does not have yet is written as one pack, durably. A crash up to here leaves an
@@ -196,13 +198,16 @@ class BareRepository:
         return (self.path / "objects" / oid[:2] / oid[2:]).exists()
 
     def _sweep(self) -> None:
-        """Remove what a crash left unfinished, and learn which objects the packs hold."""
+        """Remove what a crash left unfinished, join packs where they are many, and learn which objects they hold."""
         folder = self.path / "objects" / "pack"
         sweep(self.path)
-        indexes = {path.stem: path for path in folder.glob("pack-*.idx")}
         for pack in folder.glob("pack-*.pack"):
-            if pack.stem not in indexes:
+            if not pack.with_suffix(".idx").exists():
                 pack.unlink()
+        if consolidate(folder):  # what libgit2 has open may be gone
+            self.__dict__.pop("_repository", None)
+            self.__dict__.pop("_objects", None)
+        indexes = {path.stem: path for path in folder.glob("pack-*.idx")}
         known = self._packed
         self._packed = {name: known.get(name) or object_ids(path) for name, path in indexes.items()}
 

@@ -6,6 +6,7 @@ What a repository says must not depend on who runs the vault, on `GIT_*` variabl
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +16,15 @@ from pygit2.enums import ConfigLevel
 
 from vault.errors import IntegrityError, VaultError
 
-_OPEN_FILES = 128
+_OPEN_FILES = min(512, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 """Pack files that libgit2 keeps open; without a bound, a thousand packs are a thousand descriptors."""
+
+_FLAT = [
+    part
+    for setting in ("bigFileThreshold=1m", "packedGitWindowSize=16m", "packedGitLimit=64m")
+    for part in ("-c", f"core.{setting}")
+]
+"""Makes git stream large blobs and map small pieces of packs, so that its memory stays flat, too."""
 
 for _level in (ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL):
     pygit2.settings.search_path[_level] = ""
@@ -61,8 +69,7 @@ def start_git(repository: Path, arguments: Sequence[str]) -> subprocess.Popen[by
     """Start `git` on a bare repository with pipes for stdin and stdout; raises VaultError when git is not installed."""
     try:
         return subprocess.Popen(
-            # a low threshold makes git stream large blobs instead of holding them
-            ["git", f"--git-dir={repository}", "-c", "core.bigFileThreshold=1m", *arguments],
+            ["git", f"--git-dir={repository}", *_FLAT, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
