@@ -118,7 +118,9 @@ def _uninterrupted() -> Iterator[None]:
     held: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     # not a signal mask: that is one thread's, and the kernel would hand the signal to another
-    before = {number: signal.signal(number, lambda received, _frame: held.append(received)) for number in numbers}
+    before = {
+        number: signal.signal(number, lambda received, _frame: held.append(received)) for number in numbers
+    }
     try:
         yield
     finally:
