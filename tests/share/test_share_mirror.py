@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pyrage
+import pytest
+from history_kit import History
+
+from vault.errors import ConfigError
+from vault.share import layout, mirror
+from vault.share.folder import FolderShare
+from vault.share.mirror import SHARED, seal_commit, unsealed
+from vault.share.outbox import Outbox
+
+IDENTITY = pyrage.x25519.Identity.generate()
+KEYS = (str(IDENTITY.to_public()),)
+SECRET = b"k" * 32
+PLAN = "dicom/RTPLAN/1.2/1.2.1"
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> History:
+    return History(tmp_path / "root")
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Outbox:
+    return Outbox(tmp_path / "outbox")
+
+
+def names(history: History, commit: str) -> set[str]:
+    return {layout.blob_name(SECRET, oid) for oid in history.repository.tree(commit).values()}
+
+
+def test_every_blob_of_the_history_reaches_the_share_and_is_the_exact_file(
+    history: History, outbox: Outbox, tmp_path: Path
+) -> None:
+    big = os.urandom(3_000_000)
+    first = history.night({f"{PLAN}.dcm": big, f"{PLAN}.txt": b"normal-form 1\n"})
+    second = history.night({f"{PLAN}.dcm": b"other", "patient.json": b"{}"})
+    assert seal_commit(history.repository, KEYS, SECRET, outbox) == len(outbox.pending())
+    (tmp_path / "share").mkdir()
+    share = FolderShare(tmp_path / "share")
+    assert outbox.deliver(share).failed == []
+    assert set(share.list("v1/blobs/")) == names(history, first) | names(history, second)
+    for commit in (first, second):
+        for oid in history.repository.tree(commit).values():
+            with share.read(layout.blob_name(SECRET, oid)) as file:
+                assert pyrage.decrypt(file.read(), [IDENTITY]) == history.repository.read(oid)
+
+
+def test_only_what_is_new_is_sealed(history: History, outbox: Outbox, tmp_path: Path) -> None:
+    history.night({f"{PLAN}.dcm": b"one"})
+    assert seal_commit(history.repository, KEYS, SECRET, outbox) == 3  # and two SHA256SUMS
+    assert seal_commit(history.repository, KEYS, SECRET, outbox) == 0
+    history.night({f"{PLAN}.dcm": b"two"})
+    assert list(unsealed(history.repository))
+    assert seal_commit(history.repository, KEYS, SECRET, outbox) == 3
+    assert history.repository.ref(SHARED) == history.repository.tip()
+
+
+def test_a_patient_without_commits_has_nothing_to_seal(history: History, outbox: Outbox) -> None:
+    assert seal_commit(history.repository, KEYS, SECRET, outbox) == 0
+
+
+def test_a_crash_at_any_blob_loses_none(
+    history: History, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = history.night({f"dicom/CT/1.2/1.2.{number}.dcm": b"%d" % number for number in range(5)})
+    true_seal = Outbox.seal
+    for survived in range(1, 7):
+        left = survived
+
+        def seal(self: Outbox, *arguments: object) -> bool:
+            nonlocal left
+            if left == 0:
+                raise KeyboardInterrupt
+            left -= 1
+            return true_seal(self, *arguments)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(Outbox, "seal", seal)
+        with pytest.raises(KeyboardInterrupt):
+            seal_commit(history.repository, KEYS, SECRET, outbox)
+        assert history.repository.ref(SHARED) is None
+    monkeypatch.undo()
+    seal_commit(history.repository, KEYS, SECRET, outbox)
+    assert set(outbox.pending()) == names(history, commit)
+
+
+def test_a_rewritten_history_is_sealed_whole(
+    history: History, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = history.night({f"{PLAN}.dcm": b"one"})
+    second = history.night({f"{PLAN}.dcm": b"two"})
+    monkeypatch.setattr(
+        type(history.repository), "ref", lambda self, name: "0" * 40 if name == SHARED else second
+    )
+    found = {layout.blob_name(SECRET, oid) for oid in mirror.unsealed(history.repository)}
+    assert found == names(history, first) | names(history, second)
+
+
+def test_a_recipient_at_fault_is_said_before_anything_is_sealed(history: History, outbox: Outbox) -> None:
+    history.night({f"{PLAN}.dcm": b"one"})
+    with pytest.raises(ConfigError, match="age1wrong"):
+        seal_commit(history.repository, ("age1wrong",), SECRET, outbox)
+    assert outbox.pending() == []
