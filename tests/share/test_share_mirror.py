@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pyrage
 import pytest
 from history_kit import History
 
+from vault.archive.repository import PatientRepository
 from vault.errors import ConfigError
 from vault.share import layout, mirror
 from vault.share.folder import FolderShare
@@ -105,3 +107,14 @@ def test_a_recipient_at_fault_is_said_before_anything_is_sealed(history: History
     with pytest.raises(ConfigError, match="age1wrong"):
         seal_commit(history.repository, ("age1wrong",), SECRET, outbox)
     assert outbox.pending() == []
+
+
+def test_everything_can_be_sealed_again_with_stock_git(history: History, outbox: Outbox) -> None:
+    commit = history.night({f"{PLAN}.dcm": b"one"})
+    seal_commit(history.repository, KEYS, SECRET, outbox)
+    for path in outbox.folder.iterdir():
+        path.unlink()
+    git = ["git", f"--git-dir={history.repository.path}", "update-ref", "-d", SHARED]
+    subprocess.run(git, check=True, env={**os.environ, "GIT_CONFIG_COUNT": "0"})
+    seal_commit(PatientRepository(history.repository.path, "4711"), KEYS, SECRET, outbox)
+    assert set(outbox.pending()) == names(history, commit)

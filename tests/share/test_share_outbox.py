@@ -173,3 +173,24 @@ for number in range(400):
     delivered = list(share.list("v1/"))
     assert delivered
     assert all(opened(share, name) == b"x" * 5000 for name in delivered)
+
+
+def test_a_new_empty_share_is_told_since_it_lacks_what_went_before(
+    outbox: Outbox, share: Faulty, tmp_path: Path
+) -> None:
+    outbox.deliver(share)
+    (tmp_path / "other").mkdir()
+    for name in NAMES[:2]:
+        outbox.seal(name, io.BytesIO(b"x"), 1, RECIPIENTS)
+    result = outbox.deliver(FolderShare(tmp_path / "other"))
+    assert result.sent == 2
+    assert "update-ref -d refs/vault/shared" in result.failed[0].reason
+
+
+def test_the_same_share_at_another_path_is_not_new(outbox: Outbox, share: Faulty, tmp_path: Path) -> None:
+    outbox.deliver(share)
+    share.root.rename(tmp_path / "elsewhere")
+    outbox.seal(NAMES[0], io.BytesIO(b"x"), 1, RECIPIENTS)
+    result = outbox.deliver(FolderShare(tmp_path / "elsewhere"))
+    assert result.failed[0].subject == NAMES[0]  # another length: damaged; the share itself is no failure
+    assert len(result.failed) == 1

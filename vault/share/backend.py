@@ -28,8 +28,8 @@ class Share(Protocol):
     def place(self) -> str:
         """Where this is, as the operator spells it."""
 
-    def begin(self, *, first: bool) -> None:
-        """Make ready for deliveries, and remove what a cut-off one left unfinished.
+    def begin(self, *, first: bool) -> bool:
+        """Make ready for deliveries, and remove what a cut-off one left unfinished; True if the share was empty.
 
         `first` says that nothing was ever delivered here: only then may the layout's top folder be made, so that the
         bare mount point of a share that is away is never taken for the share. Raises ShareUnavailableError.

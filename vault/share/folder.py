@@ -56,7 +56,7 @@ class FolderShare:
         """The folder's path."""
         return str(self.root)
 
-    def begin(self, *, first: bool) -> None:
+    def begin(self, *, first: bool) -> bool:
         """Check that the share is there, and sweep what a cut-off delivery left (see `Share.begin`)."""
         top = self.root / layout.ROOT
         with self._translated():
@@ -64,10 +64,11 @@ class FolderShare:
                 raise ShareUnavailableError(
                     f"the share {self.place} is away: there is no such folder; mount it or correct share.url"
                 )
-            if not first and not top.is_dir():
+            empty = not top.is_dir()
+            if empty and not first:
                 raise ShareUnavailableError(
                     f"the share {self.place} does not hold {layout.ROOT}/, although files were delivered there before: "
-                    "is it mounted? (A new, empty share needs a new share.url.)"
+                    "is it mounted? If it is a new one, give it another path."
                 )
             self._folder(top)
             self._folder(top / INCOMING)
@@ -76,6 +77,7 @@ class FolderShare:
                     OSError
                 ):  # a share may forbid deletion; what lies there is only waste
                     leftover.unlink()
+        return empty
 
     def exists(self, name: str) -> bool:
         """Tell whether the share has `name`."""

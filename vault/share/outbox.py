@@ -21,6 +21,11 @@ from vault.share.backend import NameTakenError, Share, ShareUnavailableError
 
 _SLASH = "+"  # no share name has it
 _BEGUN = ".begun-"  # followed by a hash of the place: something was delivered there
+_MOVED = (
+    "it gets what is new from now on, and does not have what went to the share before it. Copy that share's v1/ there, "
+    "or have everything sealed again with `git --git-dir=REPOSITORY update-ref -d refs/vault/shared` for each "
+    "repository in repos/"
+)
 
 
 @dataclass(slots=True)
@@ -86,7 +91,9 @@ class Outbox:
 
     def _deliver_all(self, names: list[str], share: Share, result: Delivered, progress: Progress) -> None:
         begun = self.folder / (_BEGUN + hashlib.sha256(share.place.encode()).hexdigest()[:16])
-        share.begin(first=not begun.exists())
+        empty = share.begin(first=not begun.exists())
+        if empty and any(self.folder.glob(f"{_BEGUN}*")):
+            result.failed.append(Failure("share", f"the share {share.place} is new and empty: {_MOVED}"))
         for name in names:
             try:
                 self._deliver_one(name, share, result)

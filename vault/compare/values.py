@@ -1,0 +1,74 @@
+"""How a value of the normal form reads on a terminal: short, and with what differs in front."""
+
+from __future__ import annotations
+
+import re
+
+SHOWN_VALUES = 6
+"""Differing values of a list that are written out; the rest are counted."""
+
+_LONGEST = 120
+_FEW = 4  # a list of so few values is shown whole
+_DIGEST = re.compile(r"sha256:([0-9a-f]{12})[0-9a-f]{52}")
+
+
+def transition(old: str | None, new: str | None) -> str:
+    """Say how a value became another; None stands for an absent attribute."""
+    if old is None or new is None:
+        return f"{_shown(old)} → {_shown(new)}"
+    before, after = _values(old), _values(new)
+    if min(len(before), len(after)) <= _FEW:
+        return f"{_shown(old)} → {_shown(new)}"
+    if len(before) != len(after):
+        return f"{len(before)} values → {len(after)} values: {_shown(old)} → {_shown(new)}"
+    return _list_transition(before, after)
+
+
+def printable(text: str) -> str:
+    """Return `text` with what could command a terminal, or reorder what it shows, as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
+    )
+
+
+def _list_transition(before: list[str], after: list[str]) -> str:
+    """Write the values that differ with their positions from 1, and by how much at most where they are numbers."""
+    differing = [
+        (place, one, two) for place, (one, two) in enumerate(zip(before, after, strict=True), 1) if one != two
+    ]
+    shown = ", ".join(
+        f"[{place}] {_shown(one)} → {_shown(two)}" for place, one, two in differing[:SHOWN_VALUES]
+    )
+    more = len(differing) - SHOWN_VALUES
+    parts = [f"{len(differing)} of {len(before)} values: {shown}", f"and {more} more" if more > 0 else ""]
+    shift = _greatest_shift(differing)
+    if shift is not None and len(differing) > 1:
+        parts.append(f"greatest shift {shift:g}")
+    return ", ".join(part for part in parts if part)
+
+
+def _greatest_shift(differing: list[tuple[int, str, str]]) -> float | None:
+    """The greatest difference between values before and after; None if one is no number."""
+    try:
+        return max(abs(float(new) - float(old)) for _, old, new in differing)
+    except ValueError:
+        return None
+
+
+def _values(text: str) -> list[str]:
+    """The values of a multi-valued element; a quoted text counts as one, since a backslash may be part of it."""
+    return [text] if text.startswith('"') else text.split("\\")
+
+
+def _shown(value: str | None) -> str:
+    if value is None:
+        return "absent"
+    if not value:
+        return "empty"
+    value = printable(_DIGEST.sub(r"sha256:\1…", value))
+    if len(value) <= _LONGEST:
+        return value
+    half = _LONGEST // 2
+    return f"{value[:half]} … {value[-half:]}"
