@@ -47,7 +47,7 @@ class Night:
     """The calendar day on which the night ends."""
     steps: tuple[Step, ...]
     story: tuple[tuple[PatientID, str], ...]
-    """What happened, for people: a patient and a sentence."""
+    """What happened, for people: a patient and a sentence. Empty on the first night."""
 
 
 def tampered_patient(patients: Sequence[Patient]) -> Patient:
@@ -73,9 +73,7 @@ def night(patients: Sequence[Patient], number: int, first_night: date) -> Night:
     when = first_night + timedelta(days=number - 1)
     if number == 1:
         steps = tuple(step for patient in patients for step in _initial(patient))
-        return Night(
-            number, when, steps, tuple((patient.patient_id, "under treatment") for patient in patients)
-        )
+        return Night(number, when, steps, ())
     fractions = [patient for patient in patients if patient.delivered + number - 1 <= patient.site.fractions]
     steps = tuple(_fraction(patient, _plan_given(patients, patient, number), number) for patient in fractions)
     story = tuple(

@@ -1,0 +1,242 @@
+"""`vault demo`: two nights of a simulated department, through the real procedure."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.context import Context
+from cli.text import columns, count
+
+if TYPE_CHECKING:
+    from vault.department.demo import Demo
+    from vault.department.nights import Night
+    from vault.department.server import Department
+    from vault.model import PatientID, PatientOutcome
+    from vault.sync_report import SyncReport
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), default=Path("demo"), metavar="[DIR]")
+@click.option(
+    "--patients", type=click.IntRange(1, 99), default=4, show_default=True, help="How many there are."
+)
+@click.option("--nights", type=click.IntRange(1, 14), default=2, show_default=True, help="How many to run.")
+@click.option("--fresh", is_flag=True, help="Remove the demo that is in DIR first.")
+@click.option("--serve", is_flag=True, help="Go on with the demo in DIR: one more night, run by yourself.")
+@click.pass_obj
+def demo(context: Context, folder: Path, patients: int, nights: int, fresh: bool, serve: bool) -> None:
+    """See the vault at work in a folder of its own (./demo), without a ROIS and without a patient.
+
+    A simulated department with synthetic patients is retrieved, compared, committed, signed and encrypted on two
+    nights. On the second somebody has tampered with a plan.
+    """
+    if serve:
+        _serve(context, folder)
+    else:
+        _run(context, folder, patients=patients, nights=nights, fresh=fresh)
+
+
+def _run(context: Context, folder: Path, *, patients: int, nights: int, fresh: bool) -> None:
+    from vault.department.demo import create
+    from vault.errors import ExitCode
+
+    made = create(folder, patients=patients, nights=nights, now=datetime.now(UTC), fresh=fresh)
+    show = _ToPeople(made) if not context.json else None
+    documents, worst, report = [], ExitCode.DONE, None
+    with made.department() as department:
+        if show:
+            show.department(department)
+        for _ in range(nights):
+            made, events = made.play(department)
+            report = _sync(context, made)
+            worst = max(worst, report.exit_code)
+            documents.append({"night": events.number, "story": _story(events), "report": report.as_json()})
+            if show:
+                show.night(made, events, report)
+    if show and report:
+        show.changes(made, report)
+        show.what_next(made, report)
+    elif context.json:
+        context.emit({"folder": str(made.folder), "nights": documents})
+    context.exit(worst)
+
+
+def _sync(context: Context, demo: Demo) -> SyncReport:
+    """The night's run, as `vault sync` does it, but at the time that the demo says it is."""
+    import hooks
+    from vault.sync import sync
+
+    config = demo.config()
+    with context.progress() as progress:
+        return sync(config, now=demo.run_at(demo.nights), progress=progress, events=hooks.plugins(config))
+
+
+def _serve(context: Context, folder: Path) -> None:
+    from vault.department.demo import reopen
+
+    made = reopen(folder)
+    with made.department() as department:
+        made, events = made.play(department)
+        config = shlex.quote(str(made.configuration))
+        if context.json:
+            context.emit({"night": events.number, "story": _story(events), "port": department.port})
+        else:
+            click.echo(f"Night {events.number} in the department:")
+            click.echo(_indented(_told(events)))
+            click.echo(f"The simulated ROIS listens on 127.0.0.1:{department.port}. In another terminal:")
+            click.echo(f"  {_program()} -c {config} sync")
+            click.echo("Ctrl-C ends the simulation.")
+        sys.stdout.flush()
+        with suppress(KeyboardInterrupt):
+            threading.Event().wait()
+    if not context.json:
+        click.echo("The simulated ROIS has stopped.")
+
+
+class _ToPeople:
+    """The demo as text on standard output."""
+
+    def __init__(self, demo: Demo) -> None:
+        self._patients = demo.patients
+
+    def department(self, department: Department) -> None:
+        """Who the patients are, and where the ROIS is."""
+        rows = [
+            (
+                patient.patient_id,
+                str(patient.name).replace("^", ", "),
+                patient.site.name,
+                f"{patient.site.fractions} x {patient.site.dose_per_fraction:g} Gy",
+                patient.site.technique,
+                f"{patient.delivered} fractions given",
+            )
+            for patient in self._patients
+        ]
+        click.echo(f"A simulated department: its ROIS on 127.0.0.1:{department.port}, its patients invented.")
+        click.echo(_indented(columns(rows)))
+
+    def night(self, demo: Demo, events: Night, report: SyncReport) -> None:
+        """What happened, and what the run says."""
+        from cli.sync_text import render
+
+        when = demo.run_at(events.number)
+        click.echo(f"\nNight {events.number}, {when:%A %Y-%m-%d %H:%M %Z}")
+        click.echo("  In the department, which the vault is not told:")
+        click.echo(_indented(_told(events), 4))
+        click.echo("  What the vault says (vault sync):")
+        click.echo(_indented(render(report), 4))
+
+    def changes(self, demo: Demo, report: SyncReport) -> None:
+        """The comparison report of the last night."""
+        click.echo(f"\nWhat changed in night {demo.nights}, patient by patient (vault diff):")
+        for patient_id, outcome in report.patients.items():
+            if outcome.old_commit and outcome.new_commit != outcome.old_commit:
+                click.echo(f"\n  {patient_id}")
+                click.echo(_indented(_comparison(demo, patient_id, outcome), 4))
+
+    def what_next(self, demo: Demo, report: SyncReport) -> None:
+        """Commands to go on with, each of which works as it is printed."""
+        click.echo(f"\nEverything is in {demo.folder}. Try next:")
+        for what, command in _suggestions(demo, report):
+            click.echo(f"  # {what}\n  {command}")
+
+
+def _comparison(demo: Demo, patient_id: str, outcome: PatientOutcome) -> str:
+    from cli.history import colours
+    from vault.archive.repository import PatientRepository
+    from vault.compare.diff import compare
+    from vault.compare.text import render
+    from vault.normal.volatile import SHIPPED
+
+    repository = PatientRepository.open(demo.config().vault.root, patient_id)
+    if repository is None or outcome.new_commit is None:
+        return "no commit"
+    changes = compare(repository, outcome.old_commit, outcome.new_commit, SHIPPED)
+    return "\n".join(render(changes, colour=colours()))
+
+
+def _suggestions(demo: Demo, report: SyncReport) -> Iterator[tuple[str, str]]:
+    """What to see, and the command for it; the patient is the one whose plan was tampered with."""
+    from vault.department.nights import tampered_patient
+    from vault.names import safe_name
+
+    patient = tampered_patient(demo.patients).patient_id
+    plan = _plan(report, patient)
+    folder = shlex.quote(str(demo.folder))
+    vault = f"{_program()} -c {shlex.quote(str(demo.configuration))}"
+    repository = shlex.quote(str(demo.folder / "repos" / f"{safe_name(patient)}.git"))
+    yield "where things stand", f"{vault} status"
+    yield "a patient's history", f"{vault} log {patient}"
+    yield "what the last night changed", f"{vault} diff {patient}"
+    if plan:
+        yield "the plan, as text", f"{vault} show {patient} {PurePosixPath(plan).stem}"
+    yield "the exact files, for the spare ROIS", f"{vault} export {patient} --to {folder}/export"
+    yield (
+        "the same history with stock git, its signatures checked",
+        f"git -C {repository} log --show-signature",
+    )
+    sealed = _sealed(demo, patient, plan)
+    if sealed:
+        identity = f"{folder}/keys/identity.txt"
+        yield (
+            "the plan's text from the share, with stock age",
+            f"age -d -i {identity} {shlex.quote(str(sealed))} | head -n 20",
+        )
+    yield "the department's next night, to run by hand", f"{_program()} demo {folder} --serve"
+
+
+def _plan(report: SyncReport, patient: PatientID) -> str:
+    """The path of a plan that the night brought or changed, the changed one first; empty when there is none."""
+    outcome = report.patients.get(patient)
+    paths = [*outcome.changed, *outcome.added] if outcome else []
+    return next((path for path in paths if path.startswith("dicom/RTPLAN/")), "")
+
+
+def _sealed(demo: Demo, patient: PatientID, plan: str) -> Path | None:
+    """The ciphertext on the share that holds the normal form of `plan`."""
+    from vault.archive.repository import PatientRepository
+    from vault.keys import read_pseudonym_key
+    from vault.share.layout import blob_name
+
+    config = demo.config()
+    repository = PatientRepository.open(config.vault.root, patient)
+    tip = repository.tip() if repository else None
+    if repository is None or tip is None or not plan:
+        return None
+    oid = repository.tree(tip)[f"{plan.removesuffix('.dcm')}.txt"]
+    path = demo.folder / "share" / blob_name(read_pseudonym_key(config.vault.pseudonym_key), oid)
+    return path if path.exists() else None
+
+
+def _program() -> str:
+    """How the person called this program: by name where the shell finds it so, else by its path."""
+    called = Path(sys.argv[0])
+    found = shutil.which("vault")
+    if found and Path(found).resolve() == called.resolve():
+        return "vault"
+    here = Path.cwd()
+    return shlex.quote(str(called.relative_to(here) if called.is_relative_to(here) else called))
+
+
+def _story(events: Night) -> list[dict[str, Any]]:
+    return [{"patient": patient_id, "event": event} for patient_id, event in events.story]
+
+
+def _told(events: Night) -> str:
+    patients = count(len({step.patient_id for step in events.steps}), "patient")
+    total = f"{count(len(events.steps), 'object')} of {patients} added or replaced"
+    return f"{columns(events.story)}\n({total})" if events.story else total
+
+
+def _indented(text: str, by: int = 2) -> str:
+    return "\n".join(f"{' ' * by}{line}".rstrip() for line in text.rstrip("\n").split("\n"))

@@ -1,0 +1,182 @@
+"""The demo as a newcomer runs it, and everything that it suggests to try next."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vault.archive.repository import PatientRepository
+from vault.compare.diff import compare
+from vault.model import Change
+from vault.normal.volatile import SHIPPED
+
+pytestmark = pytest.mark.system
+
+VAULT = Path(sys.executable).with_name("vault")
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [VAULT, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=110,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "NO_COLOR": "1"},
+    )
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("newcomer")
+
+
+@pytest.fixture(scope="module")
+def first_run(place: Path) -> subprocess.CompletedProcess[str]:
+    started = time.monotonic()
+    done = run("demo", cwd=place)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert time.monotonic() - started < 60
+    return done
+
+
+def changes_of(place: Path, patient: str) -> list[Change]:
+    """What the second night changed."""
+    repository = PatientRepository.open(place / "demo", patient)
+    assert repository is not None
+    new, old = list(repository.log("main"))
+    return [change for change in compare(repository, old.oid, new.oid, SHIPPED) if change.modality]
+
+
+def test_it_tells_the_two_nights(first_run: subprocess.CompletedProcess[str]) -> None:
+    said = first_run.stdout
+    assert "Night 1" in said
+    assert "Night 2" in said
+    assert "Night 3" not in said
+    for patient in ("DEMO-001", "DEMO-002", "DEMO-003", "DEMO-004"):
+        assert patient in said
+    assert "Demo, Λουκία" in said
+    assert "FAILED" not in said
+    assert "LeafJawPositions" in said or "leaf" in said
+    assert not first_run.stderr
+    assert "\x1b" not in said
+
+
+@pytest.mark.usefixtures("first_run")
+def test_the_tampered_plan_is_the_only_change_of_its_patient(place: Path) -> None:
+    changed = [change for change in changes_of(place, "DEMO-002") if change.kind != "added"]
+    (plan,) = changed
+    assert (plan.kind, plan.modality) == ("changed", "RTPLAN")
+    (attribute,) = plan.attributes
+    assert attribute.path == (
+        "BeamSequence[2].ControlPointSequence[20].BeamLimitingDevicePositionSequence[MLCX].LeafJawPositions"
+    )
+    assert attribute.old is not None
+    assert attribute.new is not None
+    old, new = (list(map(float, value.split("\\"))) for value in (attribute.old, attribute.new))
+    shifts = [round(after - before, 6) for before, after in zip(old, new, strict=True)]
+    assert shifts == [-5.0] * 60 + [0.0] * 60
+
+
+@pytest.mark.usefixtures("first_run")
+def test_what_the_department_did_itself_is_there_too(place: Path) -> None:
+    modalities = {
+        patient: sorted(change.modality for change in changes_of(place, patient))
+        for patient in ("DEMO-001", "DEMO-002", "DEMO-003", "DEMO-004")
+    }
+    assert modalities == {
+        "DEMO-001": ["RTRECORD"],
+        "DEMO-002": ["RTPLAN", "RTRECORD"],
+        "DEMO-003": ["RTDOSE", "RTPLAN", "RTRECORD"],
+        "DEMO-004": ["RTRECORD"],
+    }
+
+
+def test_every_suggestion_works_as_printed(
+    place: Path, first_run: subprocess.CompletedProcess[str], need: Callable[..., None]
+) -> None:
+    need("git", "age")
+    block = first_run.stdout.partition("Try next:\n")[2]
+    commands = [line.strip() for line in block.splitlines() if line.strip() and not line.startswith("  #")]
+    assert len(commands) == 8
+    for command in commands:
+        if "--serve" in command:
+            continue  # goes on until it is ended: below
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", command],
+            cwd=place,
+            capture_output=True,
+            check=False,
+            timeout=60,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "PATH": f"{VAULT.parent}:{os.environ['PATH']}"},
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout!r}\n{done.stderr!r}"
+        assert done.stdout
+        if "--show-signature" in command:
+            assert done.stdout.count(b'Good "git" signature') == 2
+
+
+@pytest.mark.usefixtures("first_run")
+def test_a_second_run_refuses_and_a_fresh_one_starts_again(place: Path) -> None:
+    again = run("demo", cwd=place)
+    assert again.returncode == 2
+    assert "--fresh" in again.stderr
+    assert "Traceback" not in again.stderr
+
+
+@pytest.mark.usefixtures("first_run")
+def test_a_third_night_by_hand(place: Path) -> None:
+    serving = subprocess.Popen(
+        [VAULT, "demo", "demo", "--serve"],
+        cwd=place,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert serving.stdout is not None
+        said = ""
+        while "Ctrl-C" not in said:
+            line = serving.stdout.readline()
+            assert line, serving.stderr.read() if serving.stderr else ""
+            said += line
+        assert "Night 3" in said
+        synced = run("-c", "demo/vault.toml", "--json", "sync", cwd=place)
+        assert synced.returncode == 0, synced.stdout + synced.stderr
+        report = json.loads(synced.stdout)
+        assert {patient: entry["added"] for patient, entry in report["patients"].items()} == {
+            "DEMO-001": 1,
+            "DEMO-002": 1,
+            "DEMO-003": 1,
+            "DEMO-004": 1,
+        }
+        assert sum(entry["changed"] for entry in report["patients"].values()) == 0
+    finally:
+        serving.send_signal(signal.SIGINT)
+        rest, complaints = serving.communicate(timeout=20)
+    assert serving.returncode == 0, complaints
+    assert "has stopped" in rest
+
+
+def test_the_results_as_json(tmp_path: Path) -> None:
+    done = run("--json", "demo", "small", "--patients", "1", "--nights", "3", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert [night["night"] for night in document["nights"]] == [1, 2, 3]
+    second, third = (night["report"]["patients"]["DEMO-001"] for night in document["nights"][1:])
+    assert (second["added"], second["changed"], second["removed"]) == (3, 1, 0)
+    assert (third["added"], third["changed"], third["removed"]) == (1, 0, 0)
+    fresh = run("--json", "demo", "small", "--patients", "1", "--nights", "1", "--fresh", cwd=tmp_path)
+    assert fresh.returncode == 0, fresh.stderr
+    assert len(json.loads(fresh.stdout)["nights"]) == 1
