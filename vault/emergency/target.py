@@ -134,7 +134,7 @@ class Target:
         with _Explaining(self.root):
             self._make_folder(other.parent)
             if self.can_link:
-                if not (other.exists() and other.samefile(path)):
+                if other.is_symlink() or not other.exists() or not other.samefile(path):
                     other.unlink(missing_ok=True)
                     other.hardlink_to(path)
                 return
