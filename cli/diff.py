@@ -35,11 +35,10 @@ def diff(
     NEW is the latest commit unless given, OLD the one before NEW. Both may be a commit id, `latest`, `verified`,
     `latest~2`, or a day as YYYY-MM-DD.
     """
-    from vault.normal.volatile import extended
-
     from vault.compare.diff import compare
     from vault.compare.document import document
     from vault.compare.text import ATTRIBUTES, render
+    from vault.normal.volatile import extended
 
     repository, _ = patient_history(context, patient)
     after = repository.resolve(new)

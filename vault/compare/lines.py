@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 
 from vault.model import AttributeChange
-from vault.normal.lines import Line, parse
+from vault.normal.lines import HEADER, Line, parse
 
 _ITEM = re.compile(r"\[([^\]]*)\]")
 
@@ -24,10 +24,15 @@ def attribute_changes(old: bytes, new: bytes) -> tuple[AttributeChange, ...]:
     removal and an addition. Items that only changed places give one change of their sequence, with vr `SQ` and the
     orders as values.
     """
-    old_lines, new_lines = old.split(b"\n"), new.split(b"\n")
+    old_lines, new_lines = _elements(old), _elements(new)
     old_only, new_only = _difference(old_lines, new_lines), _difference(new_lines, old_lines)
     changes = [change for _, change in sorted(_paired(old_lines, new_lines, old_only, new_only), key=_place)]
     return (*changes, *_order_changes(_without(old_lines, old_only), _without(new_lines, new_only)))
+
+
+def _elements(form: bytes) -> list[bytes]:
+    """The lines that stand for elements: what `parse` would pass over must not stand against nothing."""
+    return [line for line in form.split(b"\n") if line.strip() and not line.startswith(HEADER)]
 
 
 def _difference(lines: list[bytes], others: list[bytes]) -> list[int]:
@@ -78,7 +83,8 @@ def _paired(
 def _by_path(lines: list[bytes], positions: list[int]) -> dict[tuple[str, str], list[_Found]]:
     """Group the lines at `positions` by path and VR, in order."""
     grouped: dict[tuple[str, str], list[_Found]] = {}
-    parsed = parse(lines[position] for position in positions)
+    # a normal form is UTF-8; what somebody put in its place need not be
+    parsed = parse(lines[position].decode("utf-8", "backslashreplace").encode() for position in positions)
     for position, line in zip(positions, parsed, strict=True):
         grouped.setdefault((line.path, line.vr), []).append((position, line))
     return grouped
