@@ -1,0 +1,1 @@
+"""DICOM at the level of bytes: files, headers, elements, character sets and a frozen dictionary."""
