@@ -176,10 +176,18 @@ def _unforeseen(error: Exception, context: Context) -> int:
     """Say that something unexpected happened without showing data, which may name a patient."""
     if context.verbose:
         traceback.print_exc()
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else "an unknown place"
+    frames = [Path(frame.filename).name + f", line {frame.lineno}" for frame in _frames(error)]
+    where = frames[-1] if frames else "an unknown place"
     sentence = f"This should not have happened: {type(error).__name__} in {where}."
     return _failed(context, f"{sentence} Run the command again with -v for details.", ExitCode.FAILED)
+
+
+def _frames(error: Exception) -> list[traceback.FrameSummary]:
+    """Where it happened, outermost first: in our own code where any of it was involved."""
+    home = str(Path(__file__).parents[1])
+    frames = list(traceback.extract_tb(error.__traceback__))
+    own = [frame for frame in frames if frame.filename.startswith(home) and ".venv" not in frame.filename]
+    return own or frames
 
 
 def _os_error(error: OSError) -> str:
