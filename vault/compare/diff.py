@@ -20,7 +20,7 @@ from vault.compare.titles import title
 from vault.files import CHUNK
 from vault.model import AttributeChange, Change
 from vault.normal.dicom import normal_form
-from vault.normal.volatile import VolatileTable
+from vault.normal.volatile import SHIPPED, VolatileTable
 
 LARGEST_FORM = 256 << 20
 """Bytes of a normal form that is compared line by line; a longer one is only said to differ."""
@@ -34,9 +34,11 @@ _Pair = tuple[str | None, str | None]
 
 
 def compare(
-    repository: PatientRepository, old: str | None, new: str, volatile: VolatileTable
+    repository: PatientRepository, old: str | None, new: str, volatile: VolatileTable = SHIPPED
 ) -> list[Change]:
     """Return the changes between two commits, ordered by modality and path; `old` None stands for an empty tree.
+
+    `volatile` is the running configuration's table of attributes to leave out.
 
     Objects that were added or removed come without attributes: their title and path say which they are. What the
     archive derives from the objects (checksums, and what patient.json repeats of them) is no change of its own.
