@@ -1,0 +1,133 @@
+"""An object's bytes for the normal form: mapped for the walk, read in pieces for what is only hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import zlib
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+from typing import BinaryIO
+
+from vault.dicom import part10
+from vault.files import CHUNK
+
+INFLATED_MAXIMUM = 8 << 30
+"""Bytes that a deflated data set may become."""
+
+INFLATED_RATIO = 200
+"""And how many times its size, above `INFLATED_ALWAYS`: pixels deflate 2 to 4 times, zeros without end 1000 times."""
+
+INFLATED_ALWAYS = 64 << 20
+
+
+@dataclass(slots=True)
+class Source:
+    """A data set that lies in a file: `buffer` for its structure, `pieces` for its bulk."""
+
+    file: BinaryIO
+    buffer: bytes | mmap
+    offset: int
+    transfer_syntax: str
+
+    def value(self, offset: int, length: int) -> bytes:
+        """The bytes of a short value."""
+        return self.buffer[offset : offset + length]
+
+    def pieces(self, offset: int, length: int) -> Iterator[bytes]:
+        """The bytes of a long value, read past the map so that memory stays flat."""
+        descriptor = self.file.fileno()
+        while length > 0:
+            piece = os.pread(descriptor, min(CHUNK, length), offset)
+            if not piece:  # the file was cut while we read it; what is hashed is what is there
+                return
+            yield piece
+            offset += len(piece)
+            length -= len(piece)
+
+    def digest(self, offset: int, length: int, swap: int = 1) -> str:
+        """SHA-256 of a value, its words of `swap` bytes turned to little endian first."""
+        digest = hashlib.sha256()
+        for piece in self.pieces(offset, length):
+            digest.update(swapped(piece, swap))
+        return digest.hexdigest()
+
+
+def swapped(data: bytes, width: int) -> bytes:
+    """`data` with the bytes of each word of `width` reversed; bytes after the last whole word stay."""
+    if width == 1:
+        return data
+    whole = len(data) - len(data) % width
+    words = array({2: "H", 4: "I", 8: "Q"}[width], data[:whole])
+    words.byteswap()
+    return words.tobytes() + data[whole:]
+
+
+class InflatesTooFarError(ValueError):
+    """A deflated data set would become larger than any honest one."""
+
+
+@contextmanager
+def open_source(path: Path) -> Iterator[Source]:
+    """Open an object for the walk. Raises NotDicom, or InflatesTooFarError for a deflate bomb."""
+    with path.open("rb") as file:
+        syntax, offset = part10.dataset_offset(file)
+        if syntax == part10.DEFLATED:
+            with _inflated(file, offset, path) as plain, _mapped(plain) as buffer:
+                yield Source(plain, buffer, 0, syntax)
+        else:
+            with _mapped(file) as buffer:
+                yield Source(file, buffer, offset, syntax)
+
+
+@contextmanager
+def _mapped(file: BinaryIO) -> Iterator[bytes | mmap]:
+    if not os.fstat(file.fileno()).st_size:
+        yield b""
+        return
+    with mmap(file.fileno(), 0, access=ACCESS_READ) as buffer:
+        yield buffer
+
+
+@contextmanager
+def _inflated(file: BinaryIO, offset: int, path: Path) -> Iterator[BinaryIO]:
+    """Yield the data set inflated, in a file without a name; bytes that do not inflate follow as they are."""
+    file.seek(offset)
+    limit = _limit(os.fstat(file.fileno()).st_size - offset)
+    with tempfile.TemporaryFile(dir=_writable(path.parent)) as plain:
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        size = 0
+        try:
+            while not inflater.eof and (data := inflater.unconsumed_tail or file.read(CHUNK)):
+                size += plain.write(inflater.decompress(data, CHUNK))
+                if size > limit:
+                    raise InflatesTooFarError
+            rest = inflater.unused_data
+        except zlib.error:
+            rest = b""
+            file.seek(offset)
+            plain.seek(0)
+            plain.truncate()
+        if rest.strip(b"\0"):
+            plain.write(rest)
+        while rest and (piece := file.read(CHUNK)):
+            plain.write(piece)
+        if not plain.tell():
+            for piece in iter(lambda: file.read(CHUNK), b""):
+                plain.write(piece)
+        plain.flush()
+        yield plain
+
+
+def _limit(compressed: int) -> int:
+    return min(INFLATED_MAXIMUM, max(INFLATED_ALWAYS, INFLATED_RATIO * compressed))
+
+
+def _writable(folder: Path) -> Path | None:
+    """The object's own folder where it can hold the inflated copy, on the same encrypted disk; else the default."""
+    return folder if os.access(folder, os.W_OK) and not str(folder).startswith("/proc/") else None
