@@ -14,6 +14,7 @@ from functools import lru_cache
 Decoder = Callable[[bytes], str]
 
 _UNREADABLE = "vault.unreadable"
+_MARK = re.compile("[\udc00-\udcff]")
 
 
 def _keep(error: UnicodeError) -> tuple[str, int]:
@@ -94,6 +95,11 @@ def decoder(value: bytes) -> Decoder:
         return lambda data: data.decode(codec, _UNREADABLE)
     initial = _SINGLE.get(first, "ascii")  # multi-byte sets can't be first: their G0 is ASCII
     return lambda data: _decode_extended(data, initial)
+
+
+def visible(text: str) -> str:
+    """`text` with the marks of unreadable bytes written as `\\xNN`, so that it can be encoded and shown."""
+    return _MARK.sub(lambda match: f"\\x{ord(match[0]) - 0xDC00:02x}", text)
 
 
 def _terms(value: bytes) -> list[str]:

@@ -26,7 +26,7 @@ class Header:
     """The identity of one object. What its data set lacks is the empty string: the caller decides what that means."""
 
     patient_id: str
-    """Decoded by the object's character set, padding stripped; undecodable bytes stand as lone surrogates."""
+    """Decoded by the object's character set, padding stripped; undecodable bytes stand as `\\xNN`."""
     study_uid: str
     key: ObjectKey
     sop_class_uid: str
@@ -51,27 +51,35 @@ def read_header(path: Path) -> Header:
 
 
 def _inflate_prefix(file: BinaryIO, offset: int) -> bytes:
+    """As much of a deflated data set as reaches past the series UID, where it can be had within bounds."""
     file.seek(offset)
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     inflated = bytearray()
+    wanted = 1 << 16
     try:
-        while len(inflated) < _INFLATED_MAXIMUM and not inflater.eof:
+        while not inflater.eof and len(inflated) < _INFLATED_MAXIMUM:
             data = inflater.unconsumed_tail or file.read(1 << 16)
-            if not data:
+            piece = inflater.decompress(data, 1 << 16)
+            if not data and not piece:
                 break
-            inflated += inflater.decompress(data, 1 << 20)
-            if _reaches_series(inflated):
-                break
+            inflated += piece
+            if len(inflated) >= wanted:
+                if _passes_series(bytes(inflated)):
+                    break
+                wanted *= 2  # so that looking again and again stays cheap
     except zlib.error as error:
         if not inflated:
             raise NotDicom("its data set is not deflated as its transfer syntax says") from error
     return bytes(inflated)
 
 
-def _reaches_series(inflated: bytearray) -> bool:
-    """Whether an element after the series UID has begun: enough has been inflated."""
-    dataset = elements.parse(bytes(inflated), 0, elements.Encoding.EXPLICIT, stop=_SERIES)
-    return dataset.unparsed is None and bool(inflated)
+def _passes_series(inflated: bytes) -> bool:
+    """Whether an element after the series UID has begun."""
+    dataset = elements.parse(inflated, 0, elements.Encoding.EXPLICIT, stop=_SERIES)
+    if dataset.unparsed is not None or not dataset.elements:
+        return False
+    _, _, offset, length, _ = dataset.elements[-1]
+    return offset + length < len(inflated)
 
 
 def _read(buffer: elements.Buffer, offset: int, syntax: str) -> Header:
@@ -87,7 +95,7 @@ def _read(buffer: elements.Buffer, offset: int, syntax: str) -> Header:
                     f"the element ({tag >> 16:04x},{tag & 0xFFFF:04x}) is longer than any identifier"
                 )
             values[tag] = buffer[start : start + length]
-    if dataset.unparsed is not None and _SERIES not in values:
+    if dataset.unparsed is not None and _SERIES not in values:  # else what broke comes later in the file
         raise NotDicom("its structure breaks before the series UID (0020,000e)")
     return Header(
         patient_id=_text(values, _PATIENT_ID, charset.decoder(values.get(_CHARACTER_SET, b""))),
@@ -99,4 +107,4 @@ def _read(buffer: elements.Buffer, offset: int, syntax: str) -> Header:
 
 
 def _text(values: dict[int, bytes], tag: int, decode: charset.Decoder = charset.ascii_decoder) -> str:
-    return decode(values.get(tag, b"")).strip("\0 ")
+    return charset.visible(decode(values.get(tag, b"")).strip("\0 "))

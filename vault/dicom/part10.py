@@ -22,6 +22,9 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 META_MAXIMUM = 1 << 20
 """Bytes of file meta information that are read before a file is given up."""
 
+_WINDOW = 4096
+"""Bytes in which the file meta information usually ends."""
+
 _PREAMBLE = b"\0" * 128 + b"DICM"
 _UID = re.compile(r"[\x21-\x7e]{1,64}", re.ASCII)
 _LONG = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
@@ -74,13 +77,16 @@ def dataset_offset(file: BinaryIO) -> tuple[str, int]:
     start = len(_PREAMBLE) if head[128:132] == b"DICM" else 0
     if start == 0 and not _begins_plainly(head):
         raise NotDicom("it has no DICM prefix and does not begin with a DICOM element")
-    if head[start : start + 2] == b"\x02\0" and len(head) == _WINDOW:
+    try:
+        syntax, offset = _walk_meta(head, start)
+    except NotDicom:
+        if len(head) < _WINDOW:
+            raise
+        offset = len(head)
+    if offset + 12 > len(head) == _WINDOW:  # it goes on after what was read
         head += file.read(META_MAXIMUM - _WINDOW)
-    syntax, offset = _walk_meta(head, start)
+        syntax, offset = _walk_meta(head, start)
     return syntax or _guess(head[offset : offset + 8]), offset
-
-
-_WINDOW = 4096
 
 
 def _walk_meta(head: bytes, offset: int) -> tuple[str, int]:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import re
 import select
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import BinaryIO
 
 LOSSLESS = frozenset(
@@ -27,8 +30,13 @@ LOSSLESS = frozenset(
 )
 """Transfer syntaxes (PS3.5 annex A.4) whose frames decode to the very bytes that were encoded."""
 
+_DECODER = Path(__file__).with_name("pixel_decoder.py")
+
 SECONDS = 120.0
 """How long the decoder may take for one object."""
+
+
+_ANSWER_MAXIMUM = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +67,37 @@ class _Decoder:
         self._owner = os.getpid()
 
     def decode(self, path: str) -> Decoded | None:
+        """The pixels of the file at `path`; None when the child says no, dies, or is silent for too long."""
         answer = self._ask(json.dumps({"path": path}).encode() + b"\n")
-        if answer is None:
+        try:
+            parsed = json.loads(answer)
+            size, digest = parsed.get("size"), parsed.get("sha256")
+        except (ValueError, AttributeError):  # it may have been taken over, so nothing it says is trusted
             self.stop()
             return None
-        return Decoded(int(answer["size"]), str(answer["sha256"])) if "sha256" in answer else None
+        if isinstance(size, int) and isinstance(digest, str) and re.fullmatch(r"[0-9a-f]{64}", digest):
+            return Decoded(size, digest)
+        return None
 
-    def _ask(self, question: bytes) -> dict[str, str | int] | None:
+    def _ask(self, question: bytes) -> bytes:
+        """One line from the child, or what came of it before it died, fell silent or said too much."""
         child = self._running()
         assert child.stdin  # noqa: S101 - Popen with PIPE
         assert child.stdout  # noqa: S101
+        answer, deadline = b"", time.monotonic() + SECONDS
         try:
             child.stdin.write(question)
             child.stdin.flush()
+            while not answer.endswith(b"\n") and len(answer) <= _ANSWER_MAXIMUM:
+                left = deadline - time.monotonic()
+                if left <= 0 or not select.select([child.stdout], [], [], left)[0]:
+                    break
+                piece = os.read(child.stdout.fileno(), _ANSWER_MAXIMUM)
+                if not piece:
+                    break
+                answer += piece
         except OSError:
-            return None
-        if not select.select([child.stdout], [], [], SECONDS)[0]:
-            return None
-        line = child.stdout.readline(1 << 16)
-        if not line.endswith(b"\n"):
-            return None
-        answer: dict[str, str | int] = json.loads(line)
+            return b""
         return answer
 
     def _running(self) -> subprocess.Popen[bytes]:
@@ -87,7 +105,7 @@ class _Decoder:
             self._child, self._owner = None, os.getpid()
         if self._child is None or self._child.poll() is not None:
             self._child = subprocess.Popen(
-                [sys.executable, "-I", "-m", "vault.normal.pixel_decoder"],
+                [sys.executable, "-I", str(_DECODER)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
 import tempfile
 import zlib
 from array import array
@@ -26,6 +27,14 @@ INFLATED_RATIO = 200
 INFLATED_ALWAYS = 64 << 20
 
 
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Bytes that are in the file, but not in `Source.buffer`."""
+
+    length: int
+    sha256: str
+
+
 @dataclass(slots=True)
 class Source:
     """A data set that lies in a file: `buffer` for its structure, `pieces` for its bulk."""
@@ -34,6 +43,8 @@ class Source:
     buffer: bytes | mmap
     offset: int
     transfer_syntax: str
+    leftover: Leftover | None = None
+    """Deflated bytes that did not inflate."""
 
     def value(self, offset: int, length: int) -> bytes:
         """The bytes of a short value."""
@@ -41,21 +52,29 @@ class Source:
 
     def pieces(self, offset: int, length: int) -> Iterator[bytes]:
         """The bytes of a long value, read past the map so that memory stays flat."""
-        descriptor = self.file.fileno()
-        while length > 0:
-            piece = os.pread(descriptor, min(CHUNK, length), offset)
-            if not piece:  # the file was cut while we read it; what is hashed is what is there
-                return
-            yield piece
-            offset += len(piece)
-            length -= len(piece)
+        return _pieces(self.file, offset, length)
 
     def digest(self, offset: int, length: int, swap: int = 1) -> str:
         """SHA-256 of a value, its words of `swap` bytes turned to little endian first."""
-        digest = hashlib.sha256()
-        for piece in self.pieces(offset, length):
-            digest.update(swapped(piece, swap))
-        return digest.hexdigest()
+        return _digest(self.file, offset, length, swap)
+
+
+def _pieces(file: BinaryIO, offset: int, length: int) -> Iterator[bytes]:
+    descriptor = file.fileno()
+    while length > 0:
+        piece = os.pread(descriptor, min(CHUNK, length), offset)
+        if not piece:  # the file was cut while we read it; what is hashed is what is there
+            return
+        yield piece
+        offset += len(piece)
+        length -= len(piece)
+
+
+def _digest(file: BinaryIO, offset: int, length: int, swap: int = 1) -> str:
+    digest = hashlib.sha256()
+    for piece in _pieces(file, offset, length):
+        digest.update(swapped(piece, swap))
+    return digest.hexdigest()
 
 
 def swapped(data: bytes, width: int) -> bytes:
@@ -78,8 +97,8 @@ def open_source(path: Path) -> Iterator[Source]:
     with path.open("rb") as file:
         syntax, offset = part10.dataset_offset(file)
         if syntax == part10.DEFLATED:
-            with _inflated(file, offset, path) as plain, _mapped(plain) as buffer:
-                yield Source(plain, buffer, 0, syntax)
+            with _inflated(file, offset, path) as (plain, leftover), _mapped(plain) as buffer:
+                yield Source(plain, buffer, 0, syntax, leftover)
         else:
             with _mapped(file) as buffer:
                 yield Source(file, buffer, offset, syntax)
@@ -95,33 +114,40 @@ def _mapped(file: BinaryIO) -> Iterator[bytes | mmap]:
 
 
 @contextmanager
-def _inflated(file: BinaryIO, offset: int, path: Path) -> Iterator[BinaryIO]:
-    """Yield the data set inflated, in a file without a name; bytes that do not inflate follow as they are."""
-    file.seek(offset)
-    limit = _limit(os.fstat(file.fileno()).st_size - offset)
+def _inflated(file: BinaryIO, offset: int, path: Path) -> Iterator[tuple[BinaryIO, Leftover | None]]:
+    """Yield the data set inflated, in a file without a name, and what of the deflated bytes is not in it."""
+    end = os.fstat(file.fileno()).st_size
     with tempfile.TemporaryFile(dir=_writable(path.parent)) as plain:
-        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        size = 0
-        try:
-            while not inflater.eof and (data := inflater.unconsumed_tail or file.read(CHUNK)):
-                size += plain.write(inflater.decompress(data, CHUNK))
-                if size > limit:
-                    raise InflatesTooFarError
-            rest = inflater.unused_data
-        except zlib.error:
-            rest = b""
-            file.seek(offset)
-            plain.seek(0)
-            plain.truncate()
-        if rest.strip(b"\0"):
-            plain.write(rest)
-        while rest and (piece := file.read(CHUNK)):
-            plain.write(piece)
-        if not plain.tell():
-            for piece in iter(lambda: file.read(CHUNK), b""):
-                plain.write(piece)
+        used, trailer = _inflate(file, offset, plain, _limit(end - offset))
         plain.flush()
-        yield plain
+        rest = os.pread(file.fileno(), len(trailer) + 2, used)
+        if rest.removesuffix(b"\0") in {b"", trailer, trailer.removesuffix(b"\0")}:
+            yield plain, None  # padding (PS3.5 A.5), or the check sum and size that a gzip stream ends in
+        else:
+            yield plain, Leftover(end - used, _digest(file, used, end - used))
+
+
+def _inflate(file: BinaryIO, offset: int, plain: BinaryIO, limit: int) -> tuple[int, bytes]:
+    """Inflate from `offset` into `plain`; returns where the stream ends, and the trailer that gzip would give it.
+
+    Where it breaks off, nobody knows where: then the end is `offset`, so that all of it is kept in view.
+    """
+    file.seek(offset)
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    size, check = 0, 0
+    try:
+        while not inflater.eof:
+            data = inflater.unconsumed_tail or file.read(CHUNK)
+            piece = inflater.decompress(data, CHUNK)
+            size += plain.write(piece)
+            check = zlib.crc32(piece, check)
+            if size > limit:
+                raise InflatesTooFarError
+            if not data and not piece:
+                return offset, b""
+    except zlib.error:
+        return offset, b""
+    return file.tell() - len(inflater.unused_data), struct.pack("<II", check, size & 0xFFFFFFFF)
 
 
 def _limit(compressed: int) -> int:

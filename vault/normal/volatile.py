@@ -16,6 +16,8 @@ from vault.normal import VERSION
 _TAG = re.compile(r"\(([0-9a-fA-F]{4}),([0-9a-fA-F]{4})\)")
 _PRIVATE = re.compile(r"\{[^{}]+\}\([0-9a-f]{4},xx[0-9a-f]{2}\)")
 _GROUP_LENGTH = "(gggg,0000)"
+_DECODED = "decoded"
+"""The section of what `vault.normal.frames` rewrites, and never leaves out by its name alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,8 @@ class VolatileTable:
 
 def _shipped() -> VolatileTable:
     table = tomllib.loads(resources.files("vault.normal").joinpath("volatile.toml").read_text("utf-8"))
-    names = [name for section in table.values() for name in section if name != _GROUP_LENGTH]
+    sections = [section for title, section in table.items() if title != _DECODED]
+    names = [name for section in sections for name in section if name != _GROUP_LENGTH]
     return VolatileTable(frozenset(dictionary.tags_by_keyword()[name] for name in names))
 
 

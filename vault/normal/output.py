@@ -1,0 +1,55 @@
+"""The lines of a normal form on their way out: written in order, long lists of numbers worked out together."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from vault.normal.batch import canonical_lists
+from vault.normal.numbers import canonical_list
+from vault.normal.values import number_text
+
+_LINES = 4096
+_PENDING = 128 << 10
+"""Bytes of number lists that wait; as many as stay in a processor's cache while they are worked on."""
+
+_SHORT = 48
+"""Bytes up to which a list of numbers is spelled at once."""
+
+
+class Output:
+    """Collects lines and writes them to `out`; `flush` must come last."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._lines: list[str] = []
+        self._waiting: list[tuple[int, str, bytes]] = []
+        self._bytes = 0
+
+    def line(self, path: str, vr: str, value: str) -> None:
+        """One line."""
+        self._lines.append(f"{path} {vr} {value}\n")
+        if len(self._lines) >= _LINES:
+            self.flush()
+
+    def numbers(self, path: str, vr: str, data: bytes) -> None:
+        """The line of a DS or IS value."""
+        data = data.rstrip(b" \0")
+        if len(data) <= _SHORT:
+            self.line(path, vr, number_text(data, canonical_list(data)))
+            return
+        self._waiting.append((len(self._lines), f"{path} {vr} ", data))
+        self._lines.append("")
+        self._bytes += len(data)
+        if self._bytes >= _PENDING or len(self._lines) >= _LINES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what has come so far."""
+        spelled = canonical_lists([data for _, _, data in self._waiting])
+        for (index, start, data), numbers in zip(self._waiting, spelled, strict=True):
+            self._lines[index] = f"{start}{number_text(data, numbers)}\n"
+        self._waiting.clear()
+        self._bytes = 0
+        # lone surrogates, the marks of unreadable bytes, are escaped before they come here
+        self._out.write("".join(self._lines).encode("utf-8"))
+        self._lines.clear()
