@@ -23,9 +23,13 @@ def test_folders_and_files_are_private_whatever_the_umask(tmp_path):
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
-    with pytest.raises(RuntimeError), files.new_file(tmp_path / "f") as file:
-        file.write(b"half")
-        raise RuntimeError
+    def interrupted():
+        with files.new_file(tmp_path / "f") as file:
+            file.write(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        interrupted()
     assert list(tmp_path.iterdir()) == []
 
 

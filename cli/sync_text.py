@@ -1,0 +1,85 @@
+"""A run's report as text: what changed, patient by patient, then what failed and what to do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from vault.model import Failure, PatientOutcome
+from vault.sync_report import SyncReport
+
+
+def render(report: SyncReport) -> str:
+    """The report for a person, ending with a line break."""
+    return "\n".join(_lines(report)) + "\n"
+
+
+def _lines(report: SyncReport) -> Iterator[str]:
+    for earlier in report.resumed:
+        yield f"Finished run {earlier.run}, which had been interrupted."
+        yield from _patients(earlier)
+    changed = sum(_has_changed(outcome) for outcome in report.patients.values())
+    yield f"Run {report.run}: {_count(len(report.patients), 'patient')}, {changed} with something new."
+    yield from _patients(report)
+    for failure in report.failed:
+        yield f"FAILED {failure.subject}: {failure.reason}"
+    for anomaly in report.anomalies:
+        yield f"NOTICE {anomaly}"
+    yield from _delivery(report)
+
+
+def _patients(report: SyncReport) -> Iterator[str]:
+    for patient_id, outcome in report.patients.items():
+        if _has_changed(outcome) or outcome.failed:
+            yield f"  {patient_id}  {_summary(outcome)}"
+        for failure in outcome.failed:
+            yield f"    FAILED {_failure(failure)}"
+
+
+def _summary(outcome: PatientOutcome) -> str:
+    parts = [
+        f"{kind}: {_modalities(paths)}"
+        for kind, paths in (
+            ("added", outcome.added),
+            ("CHANGED", outcome.changed),
+            ("REMOVED", outcome.removed),
+        )
+        if paths
+    ]
+    parts += [
+        f"{number} {kind}"
+        for kind, number in (
+            ("unchanged", outcome.unchanged),
+            ("re-encoded", outcome.reencoded),
+            ("not due", outcome.not_due),
+        )
+        if number
+    ]
+    return "; ".join(parts) or "nothing retrieved"
+
+
+def _modalities(paths: list[str]) -> str:
+    counts = Counter(PurePosixPath(path).parts[1] for path in paths)
+    return ", ".join(f"{number} {modality}" for modality, number in sorted(counts.items()))
+
+
+def _delivery(report: SyncReport) -> Iterator[str]:
+    delivered = report.delivered
+    if delivered.sent or delivered.waiting:
+        waiting = f", {delivered.waiting} waiting for the next run" if delivered.waiting else ""
+        yield f"Share: {_count(delivered.sent, 'ciphertext')} delivered{waiting}."
+    for failure in delivered.failed:
+        yield f"FAILED {_failure(failure)}"
+
+
+def _failure(failure: Failure) -> str:
+    return f"{failure.subject}: {failure.reason}" if failure.subject else failure.reason
+
+
+def _has_changed(outcome: PatientOutcome) -> bool:
+    return bool(outcome.added or outcome.changed or outcome.removed)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

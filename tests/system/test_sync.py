@@ -1,0 +1,139 @@
+"""The night against real servers: everything is committed, nothing changes unless something changed."""
+
+import subprocess
+from pathlib import Path
+
+import peers
+import pytest
+from vaults import TestVault
+
+from vault.archive.repository import PatientRepository, all_repositories
+from vault.compare.diff import compare
+from vault.dicom.part10 import dataset_offset
+
+pytestmark = pytest.mark.system
+
+
+def data_set(path: Path) -> bytes:
+    """The bytes of a file's data set, without preamble and file meta."""
+    with path.open("rb") as file:
+        _, offset = dataset_offset(file)
+        file.seek(offset)
+        return file.read()
+
+
+def patients_in(files):
+    return sorted({str(peers.dataset(file).get("PatientID", "")).strip() for file in files} - {""})
+
+
+def loadable(files):
+    """What a real archive can send and a vault may ask for: files with the IDs that DICOM demands, written as such."""
+    wanted = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+    return [
+        file
+        for file in files
+        for data in [peers.dataset(file)]
+        if all(data.get(keyword) for keyword in wanted) and b"\x08\0\x18\0UN" not in file.read_bytes()[:4096]
+    ]
+
+
+def committed(vault):
+    """SOP file name to commit-side bytes, over all patients."""
+    held = {}
+    for repository in all_repositories(vault.config.vault.root):
+        for path, oid in repository.tree(repository.tip()).items():
+            if path.endswith(".dcm"):
+                held[repository.patient_id, Path(path).stem] = oid
+    return held
+
+
+@pytest.fixture(params=["move", "get"])
+def retrieve(request):
+    return request.param
+
+
+@pytest.fixture(params=["orthanc", "dcmqrscp"])
+def rois(request, tmp_path):
+    """A real archive that holds the corpus, and a vault that knows it."""
+    reason = peers.missing_tools("Orthanc", "dcmqrscp", "dcmqridx")
+    if reason:
+        pytest.skip(reason)
+    port = peers.free_port()
+    serve = {"orthanc": peers.orthanc, "dcmqrscp": peers.dcmqrscp}[request.param]
+    with serve(tmp_path / request.param, move_to=("VAULT", "127.0.0.1", port)) as peer:
+        peer.receiver_port = port
+        yield peer
+
+
+def test_every_object_is_committed_and_a_second_night_changes_nothing(rois, retrieve, tmp_path):
+    files = loadable(peers.corpus())
+    rois.load(files)
+    vault = TestVault(tmp_path / "vault", rois, patients_in(files), retrieve=retrieve)
+    first = vault.sync()
+    assert first.exit_code == 0, first
+    expected = {(str(d.PatientID).strip(), str(d.SOPInstanceUID)) for d in map(peers.dataset, files)}
+    held = committed(vault)
+    assert set(held) == expected
+    tips = vault.tips()
+    second = vault.sync()
+    assert second.exit_code == 0
+    assert vault.tips() == tips
+    assert all(not outcome.added and not outcome.changed for outcome in second.patients.values())
+
+
+def test_one_modified_attribute_is_one_change(rois, tmp_path):
+    plan = next(file for file in loadable(peers.corpus()) if peers.dataset(file).Modality == "RTPLAN")
+    rois.load([plan])
+    data = peers.dataset(plan)
+    vault = TestVault(tmp_path / "vault", rois, [str(data.PatientID)])
+    vault.sync()
+    rois.modify(data.SOPInstanceUID, {"RTPlanLabel": "TAMPERED"})
+    report = vault.sync()
+    outcome = report.patients[data.PatientID]
+    assert (len(outcome.changed), outcome.added, outcome.removed) == (1, [], [])
+    repository = PatientRepository.open(vault.config.vault.root, data.PatientID)
+    changes = [
+        change for change in compare(repository, outcome.old_commit, outcome.new_commit) if change.modality
+    ]
+    assert [change.path for change in changes] == outcome.changed
+    (attribute,) = changes[0].attributes
+    assert attribute.path == attribute.keyword == "RTPlanLabel"
+    assert attribute.tag == "(300a,0002)"
+    assert attribute.new == '"TAMPERED"'
+    assert attribute.old == f'"{data.RTPlanLabel}"'
+
+
+def test_exported_data_sets_are_what_the_archive_sent(tmp_path):
+    """Byte for byte, against an independent client that keeps the bits: DCMTK's getscu."""
+    reason = peers.missing_tools("Orthanc", "getscu")
+    if reason:
+        pytest.skip(reason)
+    port = peers.free_port()
+    files = [
+        file
+        for file in loadable(peers.corpus())
+        if peers.dataset(file).file_meta.TransferSyntaxUID == "1.2.840.10008.1.2"
+    ]
+    with peers.orthanc(tmp_path / "orthanc", move_to=("VAULT", "127.0.0.1", port)) as rois:
+        rois.receiver_port = port
+        rois.load(files)
+        vault = TestVault(tmp_path / "vault", rois, patients_in(files))
+        assert vault.sync().exit_code == 0
+        sent = tmp_path / "sent"
+        sent.mkdir()
+        for patient_id in patients_in(files):
+            subprocess.run(
+                ["getscu", "-P", "-xi", "-aet", "VAULT", "-aec", rois.ae_title, "+B", "-od", sent,
+                 "-k", "QueryRetrieveLevel=PATIENT", "-k", f"PatientID={patient_id}", rois.host, str(rois.port)],
+                check=True, capture_output=True, timeout=60,
+            )  # fmt: skip
+    out = vault.command("--json", "export", "--all", "--at", "latest", "--to", str(tmp_path / "export"))
+    assert out.returncode == 0, out.stderr
+    exported = {
+        peers.dataset(path).SOPInstanceUID: data_set(path) for path in (tmp_path / "export").rglob("*.dcm")
+    }
+    retrieved = {peers.dataset(path).SOPInstanceUID: data_set(path) for path in sent.iterdir()}
+    assert exported.keys() == retrieved.keys()
+    assert exported == retrieved
+    check = subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=tmp_path / "export", check=False)
+    assert check.returncode == 0

@@ -1,0 +1,121 @@
+"""One patient's night: from the inbox to a signed commit, the same however often it is begun.
+
+A night may be interrupted anywhere and is then done again. What it comes to is always computed against the
+commit *before* the run, so the account of a night does not depend on how often it was started.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from vault.archive.blobs import Blob, hash_file
+from vault.archive.message import night_message, normal_form_message
+from vault.archive.repository import PatientRepository
+from vault.archive.signing import Signer
+from vault.archive.stage import Stage, normal_form_path, objects_in
+from vault.files import CHUNK, private_folder
+from vault.model import PatientID, PatientOutcome, RunID
+from vault.normal.dicom import normal_form
+from vault.normal.volatile import VolatileTable
+from vault.rois.inbox import Inbox
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """What all patients of one run share."""
+
+    root: Path
+    run: RunID
+    when: datetime
+    retrieved_from: str
+    volatile: VolatileTable
+    modalities: tuple[str, ...]
+    signer: Signer
+    author: str
+    allowed_signers: Path
+
+
+def commit_night(night: Night, inbox: Inbox, patient_id: PatientID) -> PatientOutcome:
+    """Commit what the inbox holds of one patient; returns the account of it.
+
+    1. Find the commit before this run; a crash after step 4 has left the run's own commit on top of it.
+    2. If the normal form's version differs, rewrite the held normal forms in a commit of their own.
+    3. Stage the inbox against that tree: nothing is written to the repository yet.
+    4. Commit: objects first, durable, the branch last. A crash before leaves the old night, after it the new.
+    """
+    repository = PatientRepository.open(night.root, patient_id)
+    tip = repository.tip() if repository else None
+    base = _before_run(repository, tip, night.run)
+    with _workspace(night.root) as workspace:
+        if repository and base and base == tip:
+            base = tip = _renormalize(repository, base, night, workspace)
+        tree = repository.tree(base) if repository and base else {}
+        read = repository.read if repository else _no_blob
+        stage = Stage(tree, read, workspace, night.volatile, night.modalities)
+        staged = stage.stage(inbox.objects(patient_id), inbox.retrieval(patient_id))
+        outcome = staged.outcome
+        outcome.old_commit = base
+        if base != tip:  # this run has committed before it was interrupted
+            outcome.new_commit = tip
+        elif staged.edits:
+            repository = repository or PatientRepository.create(night.root, patient_id, night.allowed_signers)
+            message = night_message(outcome, night.run, night.retrieved_from, night.volatile.label)
+            outcome.new_commit = _commit(repository, base, staged.edits, message, night)
+        else:
+            outcome.new_commit = base
+    return outcome
+
+
+def _before_run(repository: PatientRepository | None, tip: str | None, run: RunID) -> str | None:
+    if repository is None or tip is None:
+        return None
+    info = repository.commit_info(tip)
+    committed_by_run = info.trailers.get("Run") == run and "Retrieved-From" in info.trailers
+    return info.parent if committed_by_run else tip
+
+
+def _renormalize(repository: PatientRepository, base: str, night: Night, workspace: Path) -> str:
+    """Rewrite every held normal form when its version or the site's volatile table changed; returns the tip."""
+    old = repository.commit_info(base).trailers.get("Normal-Form", "")
+    if old == night.volatile.label:
+        return base
+    tree = repository.tree(base)
+    edits: dict[str, Blob | None] = {}
+    for number, path in enumerate(objects_in(tree)):
+        source, target = workspace / "object.dcm", workspace / f"renormalized-{number:07}.txt"
+        with repository.stream(tree[path]) as blob, source.open("wb") as copy:
+            while piece := blob.read(CHUNK):
+                copy.write(piece)
+        with target.open("xb") as out:
+            normal_form(source, out, night.volatile)
+        form = hash_file(target)
+        if tree.get(normal_form_path(path)) == form.oid:
+            target.unlink()
+        else:
+            edits[normal_form_path(path)] = form
+    message = normal_form_message(night.run, old, night.volatile.label, len(edits))
+    return _commit(repository, base, edits, message, night)
+
+
+def _commit(
+    repository: PatientRepository, base: str | None, edits: dict[str, Blob | None], message: str, night: Night
+) -> str:
+    return repository.commit(
+        parent=base, edits=edits, message=message, when=night.when, signer=night.signer, author=night.author
+    )
+
+
+def _no_blob(oid: str) -> bytes:
+    raise LookupError(oid)
+
+
+@contextmanager
+def _workspace(root: Path) -> Iterator[Path]:
+    """A private folder for normal forms on their way into a commit, gone afterwards."""
+    with tempfile.TemporaryDirectory(dir=private_folder(root / "work")) as folder:
+        yield Path(folder)

@@ -1,0 +1,205 @@
+"""From what arrived to what is committed: which objects of a patient are new, changed, re-encoded, gone.
+
+Unchanged bytes are recognised by their git blob id and never parsed. What differs gets its normal form, and
+only a different normal form is a change. Nothing here writes to the repository: the result is a set of edits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from vault.archive import summary
+from vault.archive.blobs import Blob, Bytes, File, hash_file
+from vault.errors import VaultError
+from vault.model import Failure, ObjectKey, PatientOutcome, Retrieval
+from vault.names import safe_name
+from vault.normal.dicom import normal_form
+from vault.normal.lines import Line, parse
+from vault.normal.volatile import VolatileTable
+from vault.rois.inbox import InboxObject
+
+Tree = Mapping[str, str]
+"""Path to blob id, the whole tree of a commit."""
+
+PLANS = frozenset({"RTPLAN"})
+RECORDS = frozenset({"RTRECORD"})
+
+
+def object_path(key: ObjectKey) -> str:
+    """Where an object's bytes are filed in the tree; its normal form lies beside it as `.txt`."""
+    return f"dicom/{safe_name(key.modality)}/{safe_name(key.series_uid)}/{safe_name(key.sop_uid)}.dcm"
+
+
+def normal_form_path(path: str) -> str:
+    """The path of the normal form of the object at `path`."""
+    return path.removesuffix(".dcm") + ".txt"
+
+
+def modality_of(path: str) -> str:
+    """The modality folder of a tree path, empty for what is not a DICOM object."""
+    parts = PurePosixPath(path).parts
+    return parts[1] if len(parts) == 4 and parts[0] == "dicom" else ""
+
+
+def objects_in(tree: Iterable[str]) -> list[str]:
+    """The paths of the DICOM objects in a tree."""
+    return [path for path in tree if path.startswith("dicom/") and path.endswith(".dcm")]
+
+
+@dataclass(slots=True)
+class Staged:
+    """What one patient's night comes to: the edits to commit, and the account of them."""
+
+    edits: dict[str, Blob | None] = field(default_factory=dict)
+    outcome: PatientOutcome = field(default_factory=PatientOutcome)
+
+
+class Stage:
+    """Stages the objects of one patient against `base`, the tree before the night.
+
+    `read_blob` gives a blob of the repository by id; normal forms are written to `workspace` until they are
+    committed. `modalities` are those the census asks for: held objects of others are left alone.
+    """
+
+    def __init__(
+        self,
+        base: Tree,
+        read_blob: Callable[[str], bytes],
+        workspace: Path,
+        volatile: VolatileTable,
+        modalities: Collection[str] = (),
+    ) -> None:
+        self._base = base
+        self._read_blob = read_blob
+        self._workspace = workspace
+        self._volatile = volatile
+        self._modalities = frozenset(safe_name(modality) for modality in modalities)
+        self._held = {PurePosixPath(path).name: path for path in objects_in(base)}
+        self._forms = 0
+        self._staged = Staged()
+
+    def stage(self, objects: Iterable[InboxObject], retrieval: Retrieval | None) -> Staged:
+        """Account for every object that arrived and for those that a complete query no longer finds.
+
+        An object that can't be read or written is a failure of its own; the others go on. Errors of our own
+        disk (no space) are raised, since no other object would fare better.
+        """
+        arrived = set()
+        for item in objects:
+            path = object_path(item.key)
+            arrived.add(PurePosixPath(path).name)
+            try:
+                self._stage_object(path, item.path)
+            except VaultError as error:
+                self._fail(f"{item.key.modality} {item.key.sop_uid}", str(error))
+        outcome = self._staged.outcome
+        if retrieval is None:
+            self._fail(
+                "",
+                "the retrieval was interrupted: what had arrived is kept, the rest follows with the next run",
+            )
+        else:
+            outcome.complete = retrieval.complete
+            outcome.not_due = len(retrieval.not_due)
+            outcome.failed.extend(retrieval.failures)
+            outcome.failed.extend(_missing(retrieval))
+            if retrieval.found is not None:
+                found = {f"{safe_name(item.key.sop_uid)}.dcm" for item in retrieval.found}
+                self._remove_all_but(found | arrived)
+        if self._staged.edits:
+            self._staged.edits[summary.PATH] = Bytes(self._summary())
+        return self._staged
+
+    def _stage_object(self, path: str, source: Path) -> None:
+        outcome, edits = self._staged.outcome, self._staged.edits
+        file = hash_file(source)
+        if self._base.get(path) == file.oid:
+            outcome.unchanged += 1
+            return
+        form = self._normal_form(source)
+        if path not in self._base:
+            outcome.added.append(path)
+            moved_from = self._held.get(PurePosixPath(path).name)
+            if moved_from:  # the same SOP instance under another series or modality
+                self._remove(moved_from)
+        elif self._base.get(normal_form_path(path)) == form.oid:
+            outcome.reencoded += 1  # the first bytes are kept
+            form.path.unlink()
+            return
+        else:
+            outcome.changed.append(path)
+        edits[path] = file
+        edits[normal_form_path(path)] = form
+
+    def _normal_form(self, source: Path) -> File:
+        self._forms += 1
+        target = self._workspace / f"{self._forms:07}.txt"
+        with target.open("xb") as out:
+            normal_form(source, out, self._volatile)
+        return hash_file(target)
+
+    def _remove_all_but(self, present: set[str]) -> None:
+        for path in objects_in(self._base):
+            wanted = not self._modalities or modality_of(path) in self._modalities
+            if wanted and PurePosixPath(path).name not in present:
+                self._remove(path)
+
+    def _remove(self, path: str) -> None:
+        if path not in self._staged.edits:
+            self._staged.outcome.removed.append(path)
+            self._staged.edits[path] = None
+            self._staged.edits[normal_form_path(path)] = None
+
+    def _fail(self, subject: str, reason: str) -> None:
+        self._staged.outcome.failed.append(Failure(subject, reason))
+
+    def _summary(self) -> bytes:
+        plans: dict[str, summary.Summary] = {}
+        records: dict[str, summary.Summary] = {}
+        if summary.PATH in self._base:
+            plans, records = summary.parse(self._read_blob(self._base[summary.PATH]))
+        for path, blob in self._staged.edits.items():
+            modality, name = modality_of(path), PurePosixPath(path)
+            if name.suffix != ".txt" or modality not in PLANS | RECORDS:
+                continue
+            entries, describe = (
+                (plans, summary.plan_entry) if modality in PLANS else (records, summary.record_entry)
+            )
+            if blob is None:
+                entries.pop(name.stem, None)
+            else:
+                entries[name.stem] = describe(self._lines(blob))
+        return summary.compose(self._demographics(), plans, records)
+
+    def _demographics(self) -> dict[str, str]:
+        tree = {**self._base, **self._staged.edits}
+        for path in sorted(objects_in(tree)):
+            blob = tree[normal_form_path(path)]
+            if blob is not None and tree[path] is not None:
+                return summary.demographics(self._lines(blob))
+        return {}
+
+    def _lines(self, blob: Blob | str) -> Iterator[Line]:
+        if isinstance(blob, str):
+            yield from parse(self._read_blob(blob).splitlines(keepends=True))
+        elif isinstance(blob, File):
+            with blob.path.open("rb") as form:
+                yield from parse(form)
+        else:
+            yield from parse(blob.data.splitlines(keepends=True))
+
+
+def _missing(retrieval: Retrieval) -> Iterator[Failure]:
+    """One failure per series that is not whole: four hundred lines would hide the one that matters."""
+    series: dict[tuple[str, str], int] = {}
+    for item in retrieval.missing:
+        key = (item.key.modality or "object", item.key.series_uid)
+        series[key] = series.get(key, 0) + 1
+    for (modality, uid), count in sorted(series.items()):
+        yield Failure(
+            f"{modality} series {uid}",
+            f"{count} found but not retrieved, though asked for again: the ROIS did not send them; "
+            "see whether it can export them by hand",
+        )

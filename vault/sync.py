@@ -1,0 +1,282 @@
+"""The nightly procedure, readable from top to bottom.
+
+1. Open the network. Ask who is under treatment; find and move every object of every patient into the inbox.
+2. Close the network: from here on the vault is alone with what it received.
+3. Normalize, compare and commit, patient by patient; write the run into the ledger; empty the inbox.
+4. Encrypt what is new into the outbox.
+5. Open the network, deliver the outbox to the share, close it.
+
+Each step reads what the step before left on disk (inbox, repositories, outbox), so a run that was killed
+anywhere is finished by the next one: first what its inbox still holds, then the new night. One patient's or
+one object's failure is a value in the report and stops nobody else.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import PurePosixPath
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pluggy
+
+from vault import __version__
+from vault.archive.ledger import Ledger
+from vault.archive.night import Night, commit_night
+from vault.archive.repository import PatientRepository, all_repositories
+from vault.archive.signing import Signer
+from vault.archive.stage import objects_in
+from vault.config import Config
+from vault.errors import VaultError
+from vault.files import private_folder, sweep
+from vault.keys import Pseudonyms, read_pseudonym_key
+from vault.lock import run_lock
+from vault.model import Failure, ObjectKey, PatientID, PatientOutcome, RunID
+from vault.normal.volatile import extended
+from vault.progress import Progress, Silent
+from vault.rois.census import census
+from vault.rois.inbox import Inbox, unfinished
+from vault.rois.retrieve import retrieve
+from vault.share.backend import open_share
+from vault.share.mirror import seal_commit
+from vault.share.outbox import Outbox
+from vault.sync_report import Delivery, SyncReport
+
+ROTATION = timedelta(days=7)
+"""Images are retrieved anew at least this often, so what older runs retrieved says nothing about tonight."""
+
+
+def sync(
+    config: Config,
+    *,
+    now: datetime,
+    patients: Sequence[PatientID] | None = None,
+    progress: Progress | None = None,
+    events: pluggy.PluginManager | None = None,
+) -> SyncReport:
+    """Run the night at `now` (aware) for `patients`, or for everybody under treatment.
+
+    Raises LockedError when another run is at work, and VaultError when the vault itself is unfit (keys, disk);
+    whatever concerns the ROIS, the share, a patient or an object is in the report.
+    """
+    with run_lock(config.vault.root):
+        return _Sync(config, now, progress or Silent(), events).run(patients)
+
+
+class _Sync:
+    """The state that the steps of one run share."""
+
+    def __init__(
+        self, config: Config, now: datetime, progress: Progress, events: pluggy.PluginManager | None
+    ) -> None:
+        self._config = config
+        self._root = config.vault.root
+        self._now = now.astimezone(ZoneInfo(config.site.timezone))
+        self._progress = progress
+        self._events = events
+        self._key = read_pseudonym_key(config.vault.pseudonym_key)
+        self._pseudonyms = Pseudonyms(self._key)
+        self._signer = Signer.load(config.vault.signing_key)
+        self._ledger = Ledger(self._root, self._signer)
+        self._outbox = Outbox(private_folder(self._root / "outbox"))
+
+    def run(self, patients: Sequence[PatientID] | None) -> SyncReport:
+        self._tidy()
+        resumed = [self._commit(inbox, SyncReport(RunID(inbox.run))) for inbox in unfinished(self._root)]
+        report = SyncReport(_new_run(self._now), resumed=resumed)
+        inbox = Inbox(self._root / "inbox" / report.run)
+        self._retrieve(inbox, report, patients)
+        self._commit(inbox, report)
+        self._seal(report)
+        self._deliver(report)
+        self._progress.stop()
+        if self._events:
+            self._events.hook.run_finished(config=self._config, report=report.as_json())
+        return report
+
+    def _tidy(self) -> None:
+        """Remove what a crash left half written; everything whole is kept and picked up below."""
+        shutil.rmtree(self._root / "work", ignore_errors=True)
+        for folder in ("inbox", "outbox", "repos"):
+            sweep(self._root / folder)
+
+    # 1, 2: the only time that the network is open and somebody else's bytes come in
+
+    def _retrieve(self, inbox: Inbox, report: SyncReport, patients: Sequence[PatientID] | None) -> None:
+        try:
+            with self._network():
+                patients = list(patients) if patients else census(self._config, today=self._now.date())
+                self._progress.start("Retrieving", len(patients))
+                last_complete = self._last_complete()
+                for retrieval in retrieve(
+                    self._config,
+                    patients,
+                    inbox,
+                    held=self._held,
+                    last_complete=last_complete,
+                    today=self._now.date(),
+                ):
+                    report.patients[retrieval.patient_id] = PatientOutcome()
+                    self._progress.advance()
+        except VaultError as error:
+            report.failed.append(Failure("retrieval", str(error)))
+
+    def _held(self, patient_id: PatientID) -> frozenset[ObjectKey]:
+        repository = PatientRepository.open(self._root, patient_id)
+        tip = repository.tip() if repository else None
+        if repository is None or tip is None:
+            return frozenset()
+        parts = (PurePosixPath(path).parts for path in objects_in(repository.tree(tip)))
+        return frozenset(ObjectKey(part[1], part[2], part[3].removesuffix(".dcm")) for part in parts)
+
+    def _last_complete(self) -> Callable[[PatientID], date | None]:
+        """When each patient was last retrieved completely, as the ledger has it."""
+        dates: dict[str, date] = {}
+        for event in self._ledger.events("runs"):
+            started = datetime.fromisoformat(event["started"])
+            if self._now - started > ROTATION:
+                break
+            for pseudonym, entry in event["patients"].items():
+                if entry["complete"]:
+                    dates.setdefault(pseudonym, started.astimezone(self._now.tzinfo).date())
+        return lambda patient_id: dates.get(self._pseudonyms.of(patient_id))
+
+    # 3: offline
+
+    def _commit(self, inbox: Inbox, report: SyncReport) -> SyncReport:
+        """Commit every patient of an inbox, write the run into the ledger, then empty the inbox.
+
+        A patient who can't be committed (a damaged repository) stays in the inbox for the next run.
+        """
+        arrived = inbox.patients()
+        committed = []
+        self._progress.start("Comparing and committing", len(arrived))
+        night = self._night(report.run)
+        for patient_id in arrived:
+            outcome = PatientOutcome()
+            try:
+                outcome = commit_night(night, inbox, patient_id)
+                committed.append(patient_id)
+            except VaultError as error:
+                outcome.failed.append(Failure("", f"could not be committed: {error}"))
+            report.patients[patient_id] = outcome
+            self._announce(patient_id, outcome)
+            self._progress.advance()
+        report.anomalies.extend(inbox.refusals())
+        self._record(report)
+        for patient_id in committed:
+            inbox.clear(patient_id)
+        if len(committed) == len(arrived):
+            inbox.remove()
+        return report
+
+    def _record(self, report: SyncReport) -> None:
+        """Write the run into the ledger, once: a run that is finished later than it began may be there already."""
+        event = self._event(report)
+        name, number = str(report.run), 1
+        while (recorded := self._ledger.get("runs", name)) is not None:
+            if recorded["patients"] == event["patients"]:
+                return
+            number += 1
+            name = f"{report.run}.{number}"
+        self._ledger.append("runs", name, event, when=self._now)
+
+    def _night(self, run: RunID) -> Night:
+        dicom = self._config.rois.dicom
+        extra = [(entry.attribute, entry.reason) for entry in self._config.normal.volatile]
+        return Night(
+            root=self._root,
+            run=run,
+            when=self._now,
+            retrieved_from=f"{dicom.ae_title}@{dicom.host}:{dicom.port}",
+            volatile=extended(extra),
+            modalities=self._config.census.modalities,
+            signer=self._signer,
+            author=self._config.site.name,
+            allowed_signers=self._config.vault.signing_key.parent / "allowed_signers",
+        )
+
+    def _announce(self, patient_id: PatientID, outcome: PatientOutcome) -> None:
+        if self._events and outcome.new_commit != outcome.old_commit:
+            self._events.hook.commit_made(
+                config=self._config, patient_id=patient_id, old=outcome.old_commit, new=outcome.new_commit
+            )
+
+    def _event(self, report: SyncReport) -> dict[str, Any]:
+        """The run as the ledger keeps it: no name, no ID, no UID."""
+        patients = {}
+        for patient_id, outcome in report.patients.items():
+            patients[self._pseudonyms.of(patient_id)] = {
+                "old_commit": outcome.old_commit,
+                "new_commit": outcome.new_commit,
+                "added": len(outcome.added),
+                "changed": len(outcome.changed),
+                "removed": len(outcome.removed),
+                "unchanged": outcome.unchanged,
+                "reencoded": outcome.reencoded,
+                "not_due": outcome.not_due,
+                "complete": outcome.complete,
+                "failed": len(outcome.failed),
+            }
+        return {
+            "run": report.run,
+            "procedure": "sync",
+            "vault": __version__,
+            "started": self._now.isoformat(),
+            "patients": patients,
+            "anomalies": report.anomalies,
+            "failed": len(report.failed),
+        }
+
+    # 4, 5: to the share
+
+    def _seal(self, report: SyncReport) -> None:
+        """Bring the outbox up to date with every repository: what git says is not sealed yet."""
+        if self._config.share is None:
+            return
+        repositories = list(all_repositories(self._root))
+        self._progress.start("Encrypting", len(repositories))
+        for repository in repositories:
+            try:
+                seal_commit(repository, self._config.vault.recipients, self._key, self._outbox)
+            except VaultError as error:
+                report.delivered.failed.append(Failure("encryption", str(error)))
+            self._progress.advance()
+
+    def _deliver(self, report: SyncReport) -> None:
+        if self._config.share is None:
+            return
+        pending = self._outbox.pending()
+        if not pending:
+            return
+        self._progress.start("Delivering to the share", len(pending))
+        try:
+            with self._network():
+                delivered = self._outbox.deliver(open_share(self._config.share.url), self._progress)
+        except VaultError as error:
+            report.delivered = Delivery(waiting=len(pending), failed=[Failure("share", str(error))])
+            return
+        report.delivered.sent = delivered.sent
+        report.delivered.already = delivered.already
+        report.delivered.failed.extend(delivered.failed)
+        report.delivered.waiting = len(self._outbox.pending())
+
+    @contextmanager
+    def _network(self) -> Iterator[None]:
+        """Open the network and close it again on every way out."""
+        if self._events is None:
+            yield
+            return
+        try:
+            self._events.hook.network_open(config=self._config)
+            yield
+        finally:
+            self._events.hook.network_close(config=self._config)
+
+
+def _new_run(now: datetime) -> RunID:
+    return RunID(f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}")

@@ -1,0 +1,70 @@
+"""What a run did, for the terminal, for `--json` and for the exit code."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from vault.errors import ExitCode
+from vault.model import Failure, PatientID, PatientOutcome, RunID
+
+
+@dataclass(slots=True)
+class Delivery:
+    """What went to the share: new ciphertexts sent, those it had already, and those still waiting."""
+
+    sent: int = 0
+    already: int = 0
+    waiting: int = 0
+    failed: list[Failure] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class SyncReport:
+    """The account of one run. `failed` concerns the run as a whole; each patient's outcome has its own list."""
+
+    run: RunID
+    patients: dict[PatientID, PatientOutcome] = field(default_factory=dict)
+    failed: list[Failure] = field(default_factory=list)
+    anomalies: list[str] = field(default_factory=list)
+    delivered: Delivery = field(default_factory=Delivery)
+    resumed: list[SyncReport] = field(default_factory=list)
+    """Earlier runs that were interrupted and that this one finished first."""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """DONE; PARTIAL when something failed but something was done; FAILED when nothing was."""
+        failed = [outcome for outcome in self.patients.values() if outcome.failed]
+        untouched = [outcome for outcome in failed if not outcome.new_commit and not outcome.unchanged]
+        if not (failed or self.failed or self.delivered.failed or self.anomalies):
+            return max((run.exit_code for run in self.resumed), default=ExitCode.DONE)
+        if len(untouched) == len(self.patients) and (self.failed or failed):
+            return ExitCode.FAILED
+        return ExitCode.PARTIAL
+
+    def as_json(self) -> dict[str, Any]:
+        """The report in the form that `vault sync --json` promises."""
+        return {
+            "run": self.run,
+            "patients": {patient_id: _outcome(outcome) for patient_id, outcome in self.patients.items()},
+            "failed": [asdict(failure) for failure in self.failed],
+            "anomalies": self.anomalies,
+            "delivered": asdict(self.delivered),
+            "resumed": [report.as_json() for report in self.resumed],
+        }
+
+
+def _outcome(outcome: PatientOutcome) -> dict[str, Any]:
+    changed = outcome.new_commit != outcome.old_commit
+    return {
+        "commit": outcome.new_commit,
+        "previous": outcome.old_commit if changed else None,
+        "added": len(outcome.added),
+        "changed": len(outcome.changed),
+        "removed": len(outcome.removed),
+        "unchanged": outcome.unchanged,
+        "reencoded": outcome.reencoded,
+        "not_due": outcome.not_due,
+        "complete": outcome.complete,
+        "failed": [asdict(failure) for failure in outcome.failed],
+    }
