@@ -1,0 +1,195 @@
+"""What happens to one received object between its last byte and our answer.
+
+1. The file pynetdicom spooled becomes a Part 10 file with our own head; the data set's bytes are copied as they came.
+2. Its own data set must say what the sender's command said, and name a patient that was asked for.
+3. File and folder are durable before the sender hears "success": a sender that was told so may forget.
+
+Whatever fails a check goes to the quarantine, with a status of PS3.4 Table B.2-1 or PS3.7 Annex C.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from vault.dicom.header import Header, read_header
+from vault.dicom.part10 import dataset_offset, file_head
+from vault.files import CHUNK, temporary
+from vault.model import PatientID
+from vault.rois.inbox import Filed, Inbox
+from vault.rois.quarantine import Quarantined
+from vault.rois.uids import is_uid
+
+SUCCESS = 0x0000
+DUPLICATE = 0x0111
+"""Duplicate SOP Instance (PS3.7 C.5.2)."""
+NOT_AUTHORIZED = 0x0124
+"""Refused: Not Authorized (PS3.7 C.5.18)."""
+OUT_OF_RESOURCES = 0xA700
+MISMATCH = 0xA900
+"""Data Set does not match SOP Class."""
+CANNOT_UNDERSTAND = 0xC000
+
+MOST_REASONS = 50
+"""Different reasons that are counted one by one."""
+
+RESERVE = 1 << 30
+"""Bytes that stay free on the disk: the commit, and the system, need room too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One C-STORE: the spooled file, and what its command said."""
+
+    spooled: Path
+    sop_class_uid: str
+    sop_uid: str
+    transfer_syntax: str
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    status: int
+    reason: str
+
+
+class Intake:
+    """Takes objects of `patients` into `inbox`. Safe to call from several associations' threads."""
+
+    def __init__(self, inbox: Inbox, patients: Collection[PatientID], largest: int) -> None:
+        self.stored = 0
+        self.refused: Counter[str] = Counter()
+        """What was refused and is not in the quarantine, by reason; the texts name no patient."""
+        self._inbox = inbox
+        self._spool = inbox.spool()
+        self._patients = frozenset(patients)
+        self._largest = largest
+        self._quarantine = inbox.quarantine
+        self._lock = threading.Lock()
+
+    def limit(self, size: int) -> str:
+        """Why an object of which `size` bytes have come may not go on; empty when it may."""
+        if size > self._largest:
+            return "an object is larger than [receiver] max_object_size"
+        if size > CHUNK and _free(self._spool) < RESERVE:
+            return "the disk is nearly full; make room in [vault] root"
+        return ""
+
+    def accept(self, arrival: Arrival) -> int:
+        """Take one object in and return the status to answer with; nothing of it stays in the spool."""
+        try:
+            return self._accept(arrival)
+        except OSError as error:
+            self.refuse(f"an object could not be written: {os.strerror(error.errno or 0)}")
+            return OUT_OF_RESOURCES
+        finally:
+            arrival.spooled.unlink(missing_ok=True)
+
+    def refuse(self, reason: str) -> None:
+        """Count something that was turned away; reasons hold what peers say, so their variety is bounded."""
+        with self._lock:
+            known = reason in self.refused or len(self.refused) < MOST_REASONS
+            self.refused[reason if known else "for further reasons"] += 1
+
+    def _accept(self, arrival: Arrival) -> int:
+        too_much = self.limit(arrival.spooled.stat().st_size)
+        if too_much:
+            self.refuse(too_much)
+            return OUT_OF_RESOURCES
+        with self._composed(arrival) as path:
+            header, refusal = self._check(path, arrival)
+            if header is not None and refusal is None:
+                if self._inbox.file(path, header) is not Filed.CONFLICT:
+                    with self._lock:
+                        self.stored += 1
+                    return SUCCESS
+                refusal = _Refusal(DUPLICATE, "an object came twice in this run, with different bytes")
+            assert refusal is not None  # noqa: S101  # for the type checker: no header without a refusal
+            self._put_away(path, arrival, header, refusal.reason)
+            return refusal.status
+
+    @contextmanager
+    def _composed(self, arrival: Arrival) -> Iterator[Path]:
+        """Yield a durable Part 10 file of the arrival's data set, gone afterwards unless it was moved."""
+        head = file_head(arrival.sop_class_uid, arrival.sop_uid, arrival.transfer_syntax)
+        with temporary(self._spool) as (path, target), arrival.spooled.open("rb") as source:
+            _, offset = dataset_offset(source)
+            target.write(head)
+            target.flush()
+            _copy(source, target, offset, arrival.spooled.stat().st_size - offset)
+            os.fsync(target.fileno())
+            yield path
+
+    def _check(self, path: Path, arrival: Arrival) -> tuple[Header | None, _Refusal | None]:
+        try:
+            header = read_header(path)
+        except ValueError:
+            return None, _Refusal(CANNOT_UNDERSTAND, "the data set can't be read")
+        return header, self._objection(header, arrival)
+
+    def _objection(self, header: Header, arrival: Arrival) -> _Refusal | None:
+        if not all(
+            map(is_uid, (header.key.sop_uid, header.key.series_uid, header.study_uid, arrival.sop_uid))
+        ):
+            return _Refusal(CANNOT_UNDERSTAND, "an object has no valid SOP, series or study instance UID")
+        if header.key.sop_uid != arrival.sop_uid:
+            return _Refusal(
+                MISMATCH, "the data set has another SOP Instance UID than the command that sent it"
+            )
+        if header.sop_class_uid != arrival.sop_class_uid:
+            return _Refusal(MISMATCH, "the data set has another SOP Class UID than the command that sent it")
+        if header.patient_id not in self._patients:
+            return _Refusal(NOT_AUTHORIZED, "an object of a patient that was not asked for")
+        return None
+
+    def _put_away(self, path: Path, arrival: Arrival, header: Header | None, reason: str) -> None:
+        claimed = {"sop_class_uid": arrival.sop_class_uid, "sop_uid": arrival.sop_uid}
+        if header is not None:
+            claimed |= {"patient_id": header.patient_id, "modality": header.key.modality}
+        with self._lock:
+            if not self._quarantine.put(path, Quarantined(reason, arrival.peer, claimed)):
+                self.refused[f"{reason}; not kept, since the quarantine of this run is full"] += 1
+
+
+def arrival_of(event: Any) -> Arrival:
+    """The arrival that a pynetdicom EVT_C_STORE event is about (with STORE_RECV_CHUNKED_DATASET)."""
+    peer = event.assoc.acceptor if event.assoc.is_requestor else event.assoc.requestor
+    return Arrival(
+        Path(event.dataset_path),
+        str(event.request.AffectedSOPClassUID),
+        str(event.request.AffectedSOPInstanceUID),
+        str(event.context.transfer_syntax),
+        str(peer.ae_title),
+    )
+
+
+def remove_partial(association: Any) -> None:
+    """Remove what a connection that ended had begun to send: pynetdicom leaves it in the spool, in plain text."""
+    paths = [getattr(association.dimse.message, "_data_set_path", None)]
+    paths += [
+        getattr(message, "_dataset_path", None) for _, message in list(association.dimse.msg_queue.queue)
+    ]
+    for path in paths:
+        if path is not None:
+            Path(path).unlink(missing_ok=True)
+
+
+def _copy(source: BinaryIO, target: BinaryIO, offset: int, count: int) -> None:
+    """Append `count` bytes of `source` from `offset` to `target`, in the kernel."""
+    while count > 0:
+        copied = os.sendfile(target.fileno(), source.fileno(), offset, min(count, 64 * CHUNK))
+        if not copied:
+            raise OSError(5, "the spooled file is shorter than it was")
+        offset, count = offset + copied, count - copied
+
+
+def _free(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
