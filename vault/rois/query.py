@@ -1,0 +1,205 @@
+"""C-FIND: which objects the ROIS holds of a patient (PS3.4 C.4.1).
+
+Hierarchical: studies, then the series of each, then the objects of each. Relational, where the site says its ROIS
+can: one query for all objects of the patient. Answers come from a stranger: they are bounded, other patients' are
+left out (studies shared between patients exist), and an answer without a valid UID is a failure with a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from pydicom.dataset import Dataset
+
+from vault.errors import PeerError
+from vault.model import Failure, FoundObject, ObjectKey, PatientID
+from vault.rois.association import FIND, Connection
+from vault.rois.uids import is_uid, unfit_patient_id
+
+MOST_ANSWERS = 200_000
+"""Answers to the queries for one patient; a busy one has some ten thousand objects."""
+
+_UNSUITABLE = {0xA900, 0xC000, 0x0122}
+"""Statuses that a peer answers with when it does not like a key; it is asked again without the optional ones."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """What the queries for one patient brought. Only a `complete` one may say that something is gone."""
+
+    studies: int = 0
+    found: list[FoundObject] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Every answer could be understood."""
+        return not self.failures
+
+
+class Finder:
+    """Queries over one connection; remembers what this peer does not understand."""
+
+    def __init__(self, connection: Connection, operation: str, *, relational: bool) -> None:
+        self._connection = connection
+        self._operation = operation
+        self._relational = relational
+        self._patient_below_study = True
+        self._answers = 0
+
+    def find(self, patient_id: PatientID) -> Answer:
+        """Every object of the patient. Raises PeerError when the peer can't be asked or refuses."""
+        unfit = unfit_patient_id(patient_id)
+        if unfit:
+            return Answer(
+                failures=[Failure("", f"The patient ID is not asked for: {unfit}; correct the census.")]
+            )
+        self._answers = 0
+        if self._relational:
+            answer = self._find_relational(patient_id)
+            if answer is not None:
+                return answer
+        return self._find_by_level(patient_id)
+
+    def query(self, level: str, keys: dict[str, str]) -> Iterator[Dataset]:
+        """The answers to one C-FIND. Raises PeerError, also when there are more than is credible."""
+        identifier = Dataset()
+        identifier.QueryRetrieveLevel = level
+        if not all(value.isascii() for value in keys.values()):
+            identifier.SpecificCharacterSet = "ISO_IR 192"
+        for keyword, value in keys.items():
+            setattr(identifier, keyword, value)
+        model = self._connection.model(FIND, self._operation)
+        for status, answer in self._connection.responses(FIND, model, identifier, f"a query for {level}"):
+            if status.Status in (0xFF00, 0xFF01):
+                self._answers += 1
+                if self._answers > MOST_ANSWERS:
+                    self._connection.drop()
+                    raise PeerError(
+                        f"The ROIS answered a query with more than {MOST_ANSWERS} entries; nothing of it is used."
+                    )
+                if answer is None:
+                    self._connection.drop()
+                    raise PeerError(
+                        "The ROIS answered a query with something that is no data set; see its log."
+                    )
+                yield answer
+            elif status.Status != 0:
+                raise RefusedError(status.Status, level)
+
+    def _find_by_level(self, patient_id: PatientID) -> Answer:
+        answer = Answer()
+        studies: dict[str, Dataset] = {}
+        for item in self.query("STUDY", {"PatientID": patient_id, "StudyInstanceUID": ""}):
+            if text_of(item, "PatientID") == patient_id:
+                _keep(studies, item, "StudyInstanceUID", "study", answer)
+        answer.studies = len(studies)
+        for study in studies:
+            series: dict[str, Dataset] = {}
+            for item in self.below(
+                patient_id, "SERIES", {"StudyInstanceUID": study, "SeriesInstanceUID": "", "Modality": ""}
+            ):
+                _keep(series, item, "SeriesInstanceUID", "series", answer)
+            if not series:
+                answer.failures.append(_nothing_in("study", study))
+            for uid, entry in series.items():
+                keys = {
+                    "StudyInstanceUID": study,
+                    "SeriesInstanceUID": uid,
+                    "SOPInstanceUID": "",
+                    "SOPClassUID": "",
+                }
+                objects: dict[str, Dataset] = {}
+                for item in self.below(patient_id, "IMAGE", keys):
+                    _keep(objects, item, "SOPInstanceUID", "SOP", answer)
+                if not objects:
+                    answer.failures.append(_nothing_in("series", uid))
+                answer.found += [
+                    _found(item, study, uid, text_of(entry, "Modality")) for item in objects.values()
+                ]
+        return answer
+
+    def below(self, patient_id: PatientID, level: str, keys: dict[str, str]) -> list[Dataset]:
+        """Answers below the study level that are this patient's, or do not say whose they are."""
+        patient_root = self._connection.model(FIND, self._operation) == "patient"
+        if self._patient_below_study or patient_root:
+            try:
+                answers = list(self.query(level, {"PatientID": patient_id, **keys}))
+            except RefusedError as refused:
+                if patient_root or refused.status not in _UNSUITABLE:
+                    raise
+                self._patient_below_study = False
+                return self.below(patient_id, level, keys)
+        else:
+            answers = list(self.query(level, keys))
+        return [item for item in answers if text_of(item, "PatientID") in ("", patient_id)]
+
+    def _find_relational(self, patient_id: PatientID) -> Answer | None:
+        """One query for everything; None when the peer refuses it, so that it is asked level by level."""
+        answer = Answer()
+        keys = dict.fromkeys(
+            ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "Modality"), ""
+        )
+        objects: dict[str, Dataset] = {}
+        try:
+            for item in self.query("IMAGE", {"PatientID": patient_id, **keys}):
+                if text_of(item, "PatientID") == patient_id:
+                    _keep(objects, item, "SOPInstanceUID", "SOP", answer)
+        except RefusedError:
+            self._relational = False
+            return None
+        for item in objects.values():
+            study, series = text_of(item, "StudyInstanceUID"), text_of(item, "SeriesInstanceUID")
+            if is_uid(study) and is_uid(series):
+                answer.found.append(_found(item, study, series, text_of(item, "Modality")))
+            else:
+                answer.failures.append(_no_uid("study or series"))
+        answer.studies = len({item.study_uid for item in answer.found})
+        return answer if objects or answer.failures else None
+
+
+class RefusedError(PeerError):
+    """The peer answered a query with a failure status."""
+
+    def __init__(self, status: int, level: str) -> None:
+        super().__init__(f"The ROIS refused a {level} query with status 0x{status:04X}; see its log.")
+        self.status = status
+
+
+def _found(item: Dataset, study: str, series: str, modality: str) -> FoundObject:
+    sop_class = text_of(item, "SOPClassUID")
+    key = ObjectKey(modality or text_of(item, "Modality"), series, text_of(item, "SOPInstanceUID"))
+    return FoundObject(study, key, sop_class if is_uid(sop_class) else "")
+
+
+def _keep(entries: dict[str, Dataset], item: Dataset, keyword: str, what: str, answer: Answer) -> None:
+    uid = text_of(item, keyword)
+    if is_uid(uid):
+        entries[uid] = item
+    else:
+        answer.failures.append(_no_uid(what))
+
+
+def _no_uid(what: str) -> Failure:
+    return Failure(
+        "",
+        f"The ROIS answered a query with an entry without a valid {what} instance UID; it can't be retrieved.",
+    )
+
+
+def _nothing_in(what: str, uid: str) -> Failure:
+    """An archive that lists a container lists its content; one that does not may have lost answers."""
+    return Failure(
+        f"{what} {uid}",
+        f"The ROIS lists this {what}, but nothing in it, so its list is not trusted; look at it there.",
+    )
+
+
+def text_of(item: Dataset, keyword: str) -> str:
+    """One value of an answer as text without padding; what can't be read, or is several values, is empty."""
+    try:
+        value = item.get(keyword, "")
+    except Exception:  # pydicom converts lazily, and raises whatever the bytes provoke
+        return ""
+    return str(value).strip(" \0") if value is not None else ""
