@@ -52,7 +52,7 @@ class _PeersOnly(AssociationServer):  # type: ignore[misc]
 
     intake: Intake
     allowed: frozenset[str]
-    request_queue_size = 32
+    request_queue_size = 128  # a flood of strangers must not fill what the ROIS waits in
 
     def verify_request(self, _request: Any, client_address: Any) -> bool:
         address = _canonical(client_address[0])
