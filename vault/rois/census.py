@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import date, timedelta
 
 from pydicom.dataset import Dataset
@@ -16,9 +15,6 @@ from vault.rois.uids import is_uid, unfit_patient_id
 
 RECORD = "RTRECORD"
 """Modality of treatment records."""
-
-_DATES = ("TreatmentDate", "ContentDate", "SeriesDate", "StudyDate")
-"""Where an answer may say when a treatment was, best first."""
 
 
 def census(config: Config, *, today: date | None = None) -> list[PatientID]:
@@ -105,7 +101,7 @@ def _treated_in(finder: Finder, patient_id: PatientID, study: Dataset, since: da
             "SOPInstanceUID": "",
             "TreatmentDate": "",
         }
-        if any(_recent(record, since, study) for record in finder.below(patient_id, "IMAGE", keys)):
+        if any(_recent(record, since) for record in finder.below(patient_id, "IMAGE", keys)):
             return True
     return False
 
@@ -116,10 +112,10 @@ def _may_hold_records(study: Dataset) -> bool:
     return not modalities or RECORD in modalities
 
 
-def _recent(record: Dataset, since: date, study: Dataset | None = None) -> bool:
-    """Whether a record is of `since` or later; one that nobody can date counts: to leave out a patient is worse."""
-    stamps: Iterable[str] = (text_of(record, keyword) for keyword in _DATES)
-    for stamp in (*stamps, text_of(study, "StudyDate") if study is not None else ""):
-        if len(stamp) == 8 and stamp.isdecimal():
-            return stamp >= f"{since:%Y%m%d}"
-    return True
+def _recent(record: Dataset, since: date) -> bool:
+    """Whether a record is of `since` or later; one without a date counts: to leave out a patient is worse.
+
+    The dates of its series and study say nothing: both are as old as the first treatment, or older.
+    """
+    stamp = text_of(record, "TreatmentDate")
+    return not (len(stamp) == 8 and stamp.isdecimal()) or stamp >= f"{since:%Y%m%d}"
