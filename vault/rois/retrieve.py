@@ -68,7 +68,8 @@ def retrieve(
 class _Course:
     """How the retrieval of one patient goes."""
 
-    failures: list[Failure] = field(default_factory=list)
+    troubles: dict[str, None] = field(default_factory=dict)
+    """How the connection was lost; of interest only if something did not arrive in the end."""
     statuses: dict[int, None] = field(default_factory=dict)
     """The final statuses that were no success, in the order in which they came."""
 
@@ -101,8 +102,8 @@ class _Session:
             self._transfer.connection.drop()
             self._away, self._away_reason = self._away + 1, str(error)
             return Retrieval(patient_id, None, failures=(Failure("", str(error)),))
-        self._away = 0
         if not answer.studies:
+            self._away = 0
             reason = (
                 "the ROIS knows no such patient; correct the census, or look for the patient under another ID"
             )
@@ -110,15 +111,18 @@ class _Session:
         wanted = self._config.census.modalities
         objects = [item for item in answer.found if not wanted or item.key.modality in wanted]
         todo = plan(objects, held, self._config.retrieve.policy, today, last_complete)
-        course = _Course(failures=answer.failures)
+        course = _Course()
         missing = self._fetch(patient_id, todo, course)
-        found = tuple(answer.found) if answer.complete else None
+        if course.troubles and missing and len(missing) == len(todo.due):
+            self._away, self._away_reason = self._away + 1, next(iter(course.troubles))
+        else:
+            self._away = 0
         return Retrieval(
             patient_id,
-            found,
+            tuple(answer.found) if answer.complete else None,
             todo.not_due,
             tuple(missing),
-            (*course.failures, *self._causes(missing, course)),
+            (*answer.failures, *self._causes(missing, course)),
         )
 
     def _fetch(self, patient_id: PatientID, todo: RetrievalPlan, course: _Course) -> list[FoundObject]:
@@ -143,7 +147,7 @@ class _Session:
                 status = self._transfer.request(patient_id, move)
             except PeerError as error:
                 self._transfer.connection.drop()
-                course.failures.append(Failure("", str(error)))
+                course.troubles[str(error)] = None
                 return
             if status != 0:
                 course.statuses[status] = None
@@ -156,6 +160,8 @@ class _Session:
         """Why something may be missing, as far as anybody said."""
         if not missing:
             return
+        for trouble in course.troubles:
+            yield Failure("", trouble)
         for status in course.statuses:
             text = _STATUS.get(status, "see its log for the objects that it could not send")
             yield Failure(

@@ -1,0 +1,112 @@
+"""The client side against a scripted ROIS: answers are not lost, and one lost association is not a lost night."""
+
+from contextlib import contextmanager
+
+import pytest
+from pydicom.dataset import Dataset
+from pynetdicom import AE, evt
+from rois_kit import configuration, image, run
+
+from vault.rois.association import MODELS, Connection
+from vault.rois.inbox import Inbox
+
+STUDY = MODELS["study"]
+
+
+@contextmanager
+def scripted(objects, on_get):
+    """A ROIS that lists `objects` at every level and answers C-GET with `on_get`."""
+
+    def find(event):
+        level = event.identifier.QueryRetrieveLevel
+        for item in objects if level == "IMAGE" else objects[:1]:
+            answer = Dataset()
+            for keyword in (
+                "PatientID",
+                "StudyInstanceUID",
+                "SeriesInstanceUID",
+                "SOPInstanceUID",
+                "SOPClassUID",
+            ):
+                setattr(answer, keyword, item[keyword].value)
+            answer.Modality = "RTPLAN"
+            yield 0xFF00, answer
+
+    server = AE(ae_title="ROIS")
+    for uid in (STUDY["find"], STUDY["get"]):
+        server.add_supported_context(uid)
+    for item in objects:
+        server.add_supported_context(item.SOPClassUID, scu_role=True, scp_role=True)
+    running = server.start_server(
+        ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_FIND, find), (evt.EVT_C_GET, on_get)]
+    )
+    try:
+        yield running.server_address[1]
+    finally:
+        running.shutdown()
+
+
+def give(objects):
+    def get(event):
+        yield len(objects)
+        for item in objects:
+            yield 0xFF00, item
+
+    return get
+
+
+def test_an_answer_is_only_for_who_waits_for_it(tmp_path):
+    """The association's own thread looks for messages too; one that it took would be an object less."""
+    with scripted([image()], give([])) as port:
+        connection = Connection(configuration(tmp_path, port=port, method="get"))
+        association = connection.open()
+        association.dimse.msg_queue.put((1, "an answer"))
+        assert association.dimse.get_msg(block=False) == (None, None)
+        assert association.dimse.get_msg(block=True) == (1, "an answer")
+        connection.close()
+
+
+@pytest.mark.parametrize("number", [1, 300])
+def test_every_answer_of_many_is_found(tmp_path, number):
+    objects = [image(Modality="RTPLAN") for _ in range(number)]
+    with scripted(objects, give([])) as port:
+        config = configuration(tmp_path, port=port, method="get", retrieve='retries = 0\ntimeout = "10s"')
+        retrieval = run(config, Inbox(tmp_path / "inbox" / "1"), ["P1"])["P1"]
+    assert {item.key.sop_uid for item in retrieval.found} == {item.SOPInstanceUID for item in objects}
+    assert len(retrieval.missing) == number
+
+
+def test_an_association_lost_once_costs_nothing(tmp_path):
+    made, calls = image(Modality="RTPLAN"), []
+
+    def get(event):
+        calls.append(event)
+        if len(calls) == 1:
+            event.assoc.abort()
+            return
+        yield from give([made])(event)
+
+    with scripted([made], get) as port:
+        retrieval = run(
+            configuration(tmp_path, port=port, method="get"), Inbox(tmp_path / "inbox" / "1"), ["P1"]
+        )["P1"]
+    assert len(calls) == 2
+    assert retrieval.complete
+
+
+def test_an_association_that_is_always_lost_is_a_failure_but_no_removal_and_ends_the_night_soon(tmp_path):
+    made = image(Modality="RTPLAN")
+    calls = []
+
+    def get(event):
+        calls.append(event)
+        event.assoc.abort()
+        yield 0
+
+    with scripted([made], get) as port:
+        config = configuration(tmp_path, port=port, method="get")
+        done = run(config, Inbox(tmp_path / "inbox" / "1"), ["P1"])["P1"]
+    assert [item.key.sop_uid for item in done.found] == [made.SOPInstanceUID]
+    assert len(done.missing) == 1
+    assert "ended the connection" in done.failures[0].reason
+    assert "Secret" not in str(done.failures)
