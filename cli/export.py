@@ -72,12 +72,14 @@ def _requests(config: Config, patients: list[str], at: str | None) -> tuple[list
     from vault.model import Failure
 
     if not patients:
-        requests = [Request(repository, at) for repository in all_repositories(config.vault.root)]
-        if not requests:
+        damaged: list[Failure] = []
+        requests = [Request(repository, at) for repository in all_repositories(config.vault.root, damaged)]
+        failed = [Exported(failure.subject, failures=[failure], integrity=False) for failure in damaged]
+        if not requests and not failed:
             raise UsageError(
                 f"The vault in {config.vault.root} holds no patient yet; `vault sync` retrieves them."
             )
-        return requests, []
+        return requests, failed
     requests, failed = [], []
     for patient in dict.fromkeys(patients):
         try:

@@ -50,6 +50,8 @@ def _overview(config: Config, found: Status) -> Iterator[tuple[str, str]]:
             "Quarantine",
             f"{count(found.quarantined, 'object')} in {found.root / 'quarantine'}, each with its reason",
         )
+    for failure in found.damaged:
+        yield "DAMAGED", f"{failure.subject}: {failure.reason}"
     for section, meaning in found.off.items():
         yield "Off", f"[{section}]: {meaning}"
 
@@ -103,6 +105,7 @@ def _as_json(found: Status) -> dict[str, Any]:
         "unfinished": found.unfinished,
         "share": {"configured": "share" not in found.off, "waiting": found.waiting},
         "quarantined": found.quarantined,
+        "damaged": {failure.subject: failure.reason for failure in found.damaged},
         "off": found.off,
         "patients": {
             patient_id: {

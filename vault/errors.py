@@ -57,3 +57,7 @@ class LockedError(VaultError):
     """Another run holds the vault's lock."""
 
     exit_code = ExitCode.LOCKED
+
+
+DAMAGED = "`git fsck` says what is wrong with it; docs/operations.md says how to bring a repository back."
+"""The remedy where a repository of the archive can't be read."""

@@ -12,7 +12,9 @@ from typing import Any
 from vault.archive.ledger import Ledger
 from vault.archive.repository import PatientRepository, all_repositories
 from vault.config import Config
+from vault.errors import IntegrityError
 from vault.keys import Pseudonyms
+from vault.model import Failure
 
 RUNS_READ = 60
 """How many runs back a patient's last one is looked for."""
@@ -39,6 +41,8 @@ class Status:
     patients: dict[str, PatientStatus] = field(default_factory=dict)
     last_run: Mapping[str, Any] | None = None
     """The last run as the ledger has it."""
+    damaged: list[Failure] = field(default_factory=list)
+    """Repositories that can't be read."""
     unfinished: list[str] = field(default_factory=list)
     """Runs that were interrupted: the next one finishes them."""
     waiting: int = 0
@@ -53,8 +57,11 @@ def status(config: Config) -> Status:
     root = config.vault.root
     result = Status(root)
     result.patients = {patient: PatientStatus() for patient in config.census.patients}
-    for repository in all_repositories(root):
-        result.patients[repository.patient_id] = _kept(repository)
+    for repository in all_repositories(root, result.damaged):
+        try:
+            result.patients[repository.patient_id] = _kept(repository)
+        except IntegrityError as error:
+            result.damaged.append(Failure(repository.path.name, str(error)))
     ledger = Ledger(root)
     if ledger.head():
         pseudonyms = Pseudonyms.load(config.vault.pseudonym_key)

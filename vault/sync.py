@@ -126,11 +126,13 @@ class _Sync:
             report.failed.append(Failure("retrieval", str(error)))
 
     def _held(self, patient_id: PatientID) -> frozenset[ObjectKey]:
-        repository = PatientRepository.open(self._root, patient_id)
-        tip = repository.tip() if repository else None
-        if repository is None or tip is None:
+        try:
+            repository = PatientRepository.open(self._root, patient_id)
+            tip = repository.tip() if repository else None
+            tree = repository.tree(tip) if repository and tip else {}
+        except VaultError:  # said when its night is committed; retrieving everything errs on the safe side
             return frozenset()
-        parts = (PurePosixPath(path).parts for path in objects_in(repository.tree(tip)))
+        parts = (PurePosixPath(path).parts for path in objects_in(tree))
         return frozenset(ObjectKey(part[1], part[2], part[3].removesuffix(".dcm")) for part in parts)
 
     def _last_complete(self) -> Callable[[PatientID], date | None]:
@@ -238,7 +240,7 @@ class _Sync:
         """Bring the outbox up to date with every repository: what git says is not sealed yet."""
         if self._config.share is None:
             return
-        repositories = list(all_repositories(self._root))
+        repositories = list(all_repositories(self._root, report.delivered.failed))
         self._progress.start("Encrypting", len(repositories))
         for repository in repositories:
             try:

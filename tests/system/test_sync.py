@@ -1,6 +1,5 @@
 """The night against real servers: everything is committed, nothing changes unless something changed."""
 
-import subprocess
 from pathlib import Path
 
 import peers
@@ -9,17 +8,8 @@ from vaults import TestVault
 
 from vault.archive.repository import PatientRepository, all_repositories
 from vault.compare.diff import compare
-from vault.dicom.part10 import dataset_offset
 
 pytestmark = pytest.mark.system
-
-
-def data_set(path: Path) -> bytes:
-    """The bytes of a file's data set, without preamble and file meta."""
-    with path.open("rb") as file:
-        _, offset = dataset_offset(file)
-        file.seek(offset)
-        return file.read()
 
 
 def patients_in(files):
@@ -101,39 +91,3 @@ def test_one_modified_attribute_is_one_change(rois, tmp_path):
     assert attribute.tag == "(300a,0002)"
     assert attribute.new == '"TAMPERED"'
     assert attribute.old == f'"{data.RTPlanLabel}"'
-
-
-def test_exported_data_sets_are_what_the_archive_sent(tmp_path):
-    """Byte for byte, against an independent client that keeps the bits: DCMTK's getscu."""
-    reason = peers.missing_tools("Orthanc", "getscu")
-    if reason:
-        pytest.skip(reason)
-    port = peers.free_port()
-    files = [
-        file
-        for file in loadable(peers.corpus())
-        if peers.dataset(file).file_meta.TransferSyntaxUID == "1.2.840.10008.1.2"
-    ]
-    with peers.orthanc(tmp_path / "orthanc", move_to=("VAULT", "127.0.0.1", port)) as rois:
-        rois.receiver_port = port
-        rois.load(files)
-        vault = TestVault(tmp_path / "vault", rois, patients_in(files))
-        assert vault.sync().exit_code == 0
-        sent = tmp_path / "sent"
-        sent.mkdir()
-        for patient_id in patients_in(files):
-            subprocess.run(
-                ["getscu", "-P", "-xi", "-aet", "VAULT", "-aec", rois.ae_title, "+B", "-od", sent,
-                 "-k", "QueryRetrieveLevel=PATIENT", "-k", f"PatientID={patient_id}", rois.host, str(rois.port)],
-                check=True, capture_output=True, timeout=60,
-            )  # fmt: skip
-    out = vault.command("--json", "export", "--all", "--at", "latest", "--to", str(tmp_path / "export"))
-    assert out.returncode == 0, out.stderr
-    exported = {
-        peers.dataset(path).SOPInstanceUID: data_set(path) for path in (tmp_path / "export").rglob("*.dcm")
-    }
-    retrieved = {peers.dataset(path).SOPInstanceUID: data_set(path) for path in sent.iterdir()}
-    assert exported.keys() == retrieved.keys()
-    assert exported == retrieved
-    check = subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=tmp_path / "export", check=False)
-    assert check.returncode == 0

@@ -19,7 +19,7 @@ from vault.archive import layout
 from vault.archive.bare import BareRepository
 from vault.archive.blobs import Bytes
 from vault.archive.signing import Signer
-from vault.errors import IntegrityError, VaultError
+from vault.errors import DAMAGED, IntegrityError, VaultError
 
 KINDS = ("runs", "verdicts", "prunes", "emergencies")
 """Folders of the ledger, one per kind of event."""
@@ -97,7 +97,7 @@ class Ledger:
         try:
             event: dict[str, Any] = json.loads(self._repository.read(oid))
         except ValueError as error:
-            raise IntegrityError("An event of the ledger is not JSON; run `vault audit`.") from error
+            raise IntegrityError(f"An event of the ledger is not JSON. {DAMAGED}") from error
         return event
 
     def _writable(self) -> BareRepository:

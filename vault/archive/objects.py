@@ -12,7 +12,7 @@ from typing import IO, Protocol
 import pygit2
 
 from vault.archive.gitaccess import start_git
-from vault.errors import IntegrityError, VaultError
+from vault.errors import DAMAGED, IntegrityError, VaultError
 from vault.files import CHUNK
 
 MAXIMUM = 64 << 20
@@ -123,5 +123,5 @@ def sha256(source: Readable) -> str:
 
 def _damaged() -> IntegrityError:
     return IntegrityError(
-        "An object of the archive is missing or damaged; run `vault audit`, and restore the repository from the share."
+        f"An object of the archive is missing or damaged. {DAMAGED}"
     )

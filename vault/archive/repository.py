@@ -13,7 +13,8 @@ from vault.archive.bare import BareRepository, Edits
 from vault.archive.gitaccess import open_repository
 from vault.archive.objects import sha256
 from vault.archive.signing import Signer
-from vault.errors import IntegrityError, VaultError
+from vault.errors import DAMAGED, IntegrityError, VaultError
+from vault.model import Failure
 from vault.names import safe_name
 
 FOLDER = "repos"
@@ -40,7 +41,7 @@ class PatientRepository(BareRepository):
         if not path.is_dir():
             return None
         if _stored_id(path) != patient_id:
-            raise IntegrityError("A patient's repository is marked as another patient's; run `vault audit`.")
+            raise IntegrityError(f"A patient's repository is marked as another patient's. {DAMAGED}")
         return cls(path, patient_id)
 
     @classmethod
@@ -97,10 +98,19 @@ class PatientRepository(BareRepository):
             return sha256(source)
 
 
-def all_repositories(root: Path) -> Iterator[PatientRepository]:
-    """Yield every patient's repository, by name; what a crash left unfinished is not among them."""
+def all_repositories(root: Path, damaged: list[Failure] | None = None) -> Iterator[PatientRepository]:
+    """Yield every patient's repository, by name; what a crash left unfinished is not among them.
+
+    One that can't be opened is noted in `damaged`, and the others follow. Without such a list it raises
+    IntegrityError.
+    """
     for path in sorted((root / FOLDER).glob("[!.]*.git")):
-        yield PatientRepository(path, _stored_id(path))
+        try:
+            yield PatientRepository(path, _stored_id(path))
+        except IntegrityError as error:
+            if damaged is None:
+                raise
+            damaged.append(Failure(path.name, str(error)))
 
 
 def _path(root: Path, patient_id: str) -> Path:
@@ -113,5 +123,5 @@ def _stored_id(path: Path) -> str:
         return str(config[_PATIENT])
     except KeyError as error:
         raise IntegrityError(
-            "A repository does not say which patient it is of; run `vault audit`."
+            f"A repository does not say which patient it is of. {DAMAGED}"
         ) from error

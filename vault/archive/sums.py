@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
 from vault.archive.blobs import Blob, Bytes
-from vault.errors import IntegrityError
+from vault.errors import DAMAGED, IntegrityError
 
 NAME = "SHA256SUMS"
 
@@ -37,7 +37,7 @@ def parse(data: bytes) -> dict[str, str]:
             continue
         found = _LINE.fullmatch(line)
         if not found:
-            raise IntegrityError("A SHA256SUMS file of the archive is damaged; run `vault audit`.")
+            raise IntegrityError(f"A SHA256SUMS file of the archive is damaged. {DAMAGED}")
         name = found[3].decode("utf-8", "surrogateescape")
         if found[1]:
             name = re.sub(r"\\[\\nr]", lambda escape: _ESCAPED[escape[0]], name)
