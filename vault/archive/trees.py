@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 from vault.archive.blobs import Bytes, object_id
 from vault.archive.pack import PackObject
-from vault.errors import VaultError
+from vault.errors import DAMAGED, IntegrityError, VaultError
 
 FILE = b"100644"
 FOLDER = b"40000"
 EMPTY = object_id("tree", b"")
 """Id of the tree without entries."""
 
+_ENTRY = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
 _IGNORED_BY_HFS = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 _META = re.compile(r"\.git|git[a-z]*~\d|gi[0-9a-f]+~\d", re.IGNORECASE)
 
@@ -36,14 +37,10 @@ ReadTree = Callable[[bytes], bytes]
 
 def parse(data: bytes) -> Tree:
     """Return the entries of a raw tree object, in git's order."""
-    tree: Tree = {}
-    position = 0
-    while position < len(data):
-        space = data.index(b" ", position)
-        end = data.index(b"\0", space)
-        tree[data[space + 1 : end]] = TreeEntry(data[position:space], data[end + 1 : end + 21])
-        position = end + 21
-    return tree
+    entries = _ENTRY.findall(data)
+    if sum(len(mode) + len(name) for mode, name, _ in entries) + 22 * len(entries) != len(data):
+        raise IntegrityError(f"A folder of the archive is damaged. {DAMAGED}")
+    return {name: TreeEntry(mode, oid) for mode, name, oid in entries}
 
 
 def encode(tree: Tree) -> bytes:
