@@ -64,7 +64,6 @@ _LONG = "OB OD OF OL OV OW SQ SV UC UN UR UT UV"
 _SHORT_FORM = {vr.encode(): vr for vr in _SHORT.split()}
 _LONG_FORM = {vr.encode(): vr for vr in _LONG.split()}
 _LETTERS = re.compile(rb"[A-Z]{2}")
-_FIRST_ITEM = {False: _ITEM_BYTES, True: b"\xff\xfe\xe0\x00"}
 
 
 def encoding_of(buffer: Buffer, offset: int, transfer_syntax: str) -> Encoding:
@@ -185,9 +184,8 @@ class _Walk:
             vr = _SHORT_FORM.get(code)
             if vr is None:
                 vr = _LONG_FORM.get(code, "UN")
-                if vr != "UN" or _LETTERS.fullmatch(
-                    code
-                ):  # a VR of a later standard has the long form (PS3.5 7.1.2)
+                # a VR of a later standard has the long form (PS3.5 7.1.2)
+                if vr != "UN" or _LETTERS.fullmatch(code):
                     if start + 4 > end:
                         return element, False
                     (length,) = number(buffer, start)
@@ -206,15 +204,8 @@ class _Walk:
             position = start + length
             if position > end:
                 return element, False
-            add(
-                (
-                    tag,
-                    vr,
-                    start,
-                    length,
-                    self._inside(tag, vr, start, length, encoding, depth) if length else None,
-                )
-            )
+            items = self._inside(tag, vr, start, length, encoding, depth) if length else None
+            add((tag, vr, start, length, items))
         return position, False
 
     def _inside(
@@ -237,9 +228,8 @@ class _Walk:
             return self._fragments(start, end, big=encoding is Encoding.BIG)
         if depth >= DEPTH_MAXIMUM:
             return None, start
-        inner = (
-            encoding if vr == "SQ" else Encoding.IMPLICIT
-        )  # UN is implicit little endian (PS3.5 6.2.2, note 2)
+        # UN is implicit little endian (PS3.5 6.2.2, note 2)
+        inner = encoding if vr == "SQ" else Encoding.IMPLICIT
         return self._items(start, end, inner, depth + 1, delimited=True)
 
     def _defined(self, start: int, end: int, encoding: Encoding, depth: int) -> list[Dataset]:

@@ -28,7 +28,7 @@ _WINDOW = 4096
 _PREAMBLE = b"\0" * 128 + b"DICM"
 _UID = re.compile(r"[\x21-\x7e]{1,64}", re.ASCII)
 _LONG = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
-_FIRST_GROUPS = (0x0002, 0x0004, 0x0008)
+_FIRST_GROUPS = (0x0002, 0x0004, 0x0008, 0x0010, 0x0018, 0x0020)
 
 
 class NotDicom(ValueError):  # noqa: N818 - a fact about a file, named as the callers speak of it
@@ -70,7 +70,7 @@ def dataset_offset(file: BinaryIO) -> tuple[str, int]:
     """The transfer syntax and the offset of the data set of a file, whose position is moved.
 
     The file meta is walked element by element: its group length is often wrong. Files without a preamble are
-    taken where they plainly begin with an element of group 0002, 0004 or 0008. Raises NotDicom otherwise.
+    taken where they plainly begin with an element of one of the first groups. Raises NotDicom otherwise.
     """
     file.seek(0)
     head = file.read(_WINDOW)
@@ -113,9 +113,16 @@ def _walk_meta(head: bytes, offset: int) -> tuple[str, int]:
 def _begins_plainly(head: bytes) -> bool:
     if len(head) < 12:
         return False
-    group, element, vr, _ = struct.unpack_from("<HH2sH", head)
-    (length,) = struct.unpack_from("<I", head, 4)
-    return group in _FIRST_GROUPS and element <= 0x1800 and (vr in _KNOWN or length <= 1024)
+    for order in "<>":
+        group, element, vr = struct.unpack_from(f"{order}HH2s", head)
+        (length,) = struct.unpack_from("<I", head, 4)
+        if (
+            group in _FIRST_GROUPS
+            and element <= 0x1800
+            and (vr in _KNOWN or (order == "<" and length <= 1024))
+        ):
+            return True
+    return False
 
 
 _KNOWN = _LONG | frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())

@@ -102,7 +102,7 @@ class _Form:
 
     def _dataset(self, dataset: Dataset, prefix: str, scope: _Scope) -> bool:
         """Write a data set or item; returns whether there was anything to write."""
-        scope, pixels, in_order = self._survey(dataset, scope, outermost=not prefix)
+        scope, pixels, in_order = self._survey(dataset, scope)
         written = False
         known = self._known
         if in_order:
@@ -126,9 +126,7 @@ class _Form:
             self._out.line(f"{prefix}(unparsed)", "UN", f"{length} bytes sha256:{digest}{reason}")
         return written or dataset.unparsed is not None
 
-    def _survey(
-        self, dataset: Dataset, scope: _Scope, *, outermost: bool
-    ) -> tuple[_Scope, Pixels | None, bool]:
+    def _survey(self, dataset: Dataset, scope: _Scope) -> tuple[_Scope, Pixels | None, bool]:
         """What its other elements are read by, its pixels, and whether all are public and in order."""
         pixels = None
         in_order, last = True, -1
@@ -144,7 +142,7 @@ class _Form:
                 low = offset + (dataset.big_endian and declared != "UN")
                 scope = scope._replace(signed=self._buffer[low] == 1)
             elif tag == PIXEL_DATA and pixels is None:
-                pixels = frames.of_dataset(self._source, dataset, outermost=outermost)
+                pixels = frames.of_dataset(self._source, dataset)
         return scope, pixels, in_order
 
     def _learn(self, tag: int) -> Name:
@@ -170,10 +168,10 @@ class _Form:
         path, vr = prefix + about.name, about.vr
         if pixels is not None and element[0] == PIXEL_DATA:
             self._out.line(path, "OW", pixels.text)
-        elif pixels is not None and pixels.decoded and element[0] in DESCRIBES_COMPRESSION:
+        elif pixels is not None and element[0] in DESCRIBES_COMPRESSION:
             _, _, offset, length, _ = element
             data = self._buffer[offset : offset + min(length, values.TEXT_MAXIMUM)]
-            text = frames.without_compression(element[0], values.text_value(vr, data, scope.decode))
+            text = pixels.without_compression(element[0], values.text_value(vr, data, scope.decode))
             if text is None:
                 return False
             self._out.line(path, vr, text)

@@ -15,10 +15,12 @@ from vault.normal import pixels, values
 from vault.normal.source import Source, swapped
 
 SAMPLES_PER_PIXEL, PHOTOMETRIC_INTERPRETATION, PLANAR_CONFIGURATION = 0x00280002, 0x00280004, 0x00280006
-_ROWS, _COLUMNS, _BITS_ALLOCATED = 0x00280010, 0x00280011, 0x00280100
+_NUMBER_OF_FRAMES, _ROWS, _COLUMNS = 0x00280008, 0x00280010, 0x00280011
+_BITS_ALLOCATED, _BITS_STORED, _PIXEL_REPRESENTATION = 0x00280100, 0x00280101, 0x00280103
+_TEXT_MAXIMUM = 64
 DERIVATION_DESCRIPTION = 0x00082111
 DESCRIBES_COMPRESSION = frozenset((DERIVATION_DESCRIPTION, PHOTOMETRIC_INTERPRETATION))
-"""Attributes that also say how the pixels are carried; see `without_compression`."""
+"""Attributes that also say how the pixels are carried; see `Pixels.without_compression`."""
 
 FRAME_MAXIMUM = 256 << 20
 """Bytes of a frame whose planes are interleaved in memory; a larger one is taken as it lies."""
@@ -38,15 +40,33 @@ class Pixels:
     interleaved: bool = True
     """The text is the same for either PlanarConfiguration (0028,0006)."""
     decoded: bool = False
-    """The text is that of the uncompressed pixels."""
+    """The text is that of the pixels behind a lossless compression."""
+    compressed: bool = False
+    """The text is that of compressed bytes."""
+
+    def without_compression(self, tag: int, text: str) -> str | None:
+        """What an attribute of `DESCRIBES_COMPRESSION` would be had nothing ever been compressed; None: not there."""
+        if (
+            tag == PHOTOMETRIC_INTERPRETATION
+        ):  # decoding undoes JPEG 2000's reversible transform (PS3.5 8.2.4)
+            return '"RGB"' if self.decoded and text == '"YBR_RCT"' else text
+        if self.compressed:
+            return text
+        while described := _DCMTK_DERIVATION.fullmatch(
+            text
+        ):  # each compression puts the older text in brackets
+            text = f'"{described[1] or ""}"'
+        return None if text == '""' else text
 
 
-def said(source: Source, dataset: Dataset, element: Element, *, outermost: bool) -> Pixels:
-    """The pixels in `element` of `dataset`; only those of the outermost data set are decoded."""
-    inside = element[4]
-    if isinstance(inside, Fragments):
-        return _encapsulated(source, inside, outermost=outermost)
-    return _native(source, dataset, element)
+def of_dataset(source: Source, dataset: Dataset) -> Pixels | None:
+    """The pixels of a data set that has them once; None for one without, or with several such elements."""
+    found = [element for element in dataset.elements if element[0] == PIXEL_DATA]
+    if len(found) != 1:
+        return None
+    if isinstance(found[0][4], Fragments):
+        return _encapsulated(source, dataset, found[0][2], found[0][4])
+    return _native(source, dataset, found[0]) if found[0][4] is None else None
 
 
 def fragments_text(source: Source, fragments: Fragments) -> str:
@@ -60,24 +80,35 @@ def fragments_text(source: Source, fragments: Fragments) -> str:
     return f"{size} bytes in {len(pieces)} fragments sha256:{digest.hexdigest()}"
 
 
-def without_compression(tag: int, text: str) -> str | None:
-    """What an attribute of `DESCRIBES_COMPRESSION` would be had its pixels never been compressed; None: not there."""
-    if tag == PHOTOMETRIC_INTERPRETATION:  # decoding undoes JPEG 2000's reversible transform (PS3.5 8.2.4)
-        return '"RGB"' if text == '"YBR_RCT"' else text
-    described = _DCMTK_DERIVATION.fullmatch(text)
-    if described is None:
-        return text
-    return f'"{described[1]}"' if described[1] is not None else None
-
-
-def _encapsulated(source: Source, fragments: Fragments, *, outermost: bool) -> Pixels:
+def _encapsulated(source: Source, dataset: Dataset, offset: int, fragments: Fragments) -> Pixels:
     note = f" {source.transfer_syntax}"  # without it the bytes mean nothing, and group 0002 is left out
-    if outermost and source.transfer_syntax in pixels.LOSSLESS:
-        decoded = pixels.decode(source.file)
+    if source.transfer_syntax in pixels.LOSSLESS:
+        decoded = pixels.decode(source.file, offset, source.transfer_syntax, _image(source, dataset))
         if decoded:
-            return Pixels(f"{decoded.size} bytes sha256:{decoded.sha256}", decoded=True)
+            return Pixels(decoded, decoded=True)
         note += " (not decodable)"
-    return Pixels(fragments_text(source, fragments) + note, interleaved=False)
+    return Pixels(fragments_text(source, fragments) + note, interleaved=False, compressed=True)
+
+
+def _image(source: Source, dataset: Dataset) -> pixels.Image:
+    numbers = _numbers(source, dataset)
+    texts = {
+        tag: source.value(offset, length).decode("ascii", "replace").strip(" \0")
+        for tag, _, offset, length, _ in dataset.elements
+        if tag in {PHOTOMETRIC_INTERPRETATION, _NUMBER_OF_FRAMES} and length <= _TEXT_MAXIMUM
+    }
+    frames = texts.get(_NUMBER_OF_FRAMES, "")
+    return pixels.Image(
+        rows=numbers.get(_ROWS, 0),
+        columns=numbers.get(_COLUMNS, 0),
+        samples_per_pixel=numbers.get(SAMPLES_PER_PIXEL, 1),
+        bits_allocated=numbers.get(_BITS_ALLOCATED, 0),
+        bits_stored=numbers.get(_BITS_STORED, 0),
+        pixel_representation=numbers.get(_PIXEL_REPRESENTATION, 0),
+        photometric_interpretation=texts.get(PHOTOMETRIC_INTERPRETATION, ""),
+        number_of_frames=int(frames) if frames.isascii() and frames.isdecimal() else 1,
+        planar_configuration=numbers.get(PLANAR_CONFIGURATION, 0),
+    )
 
 
 def _native(source: Source, dataset: Dataset, element: Element) -> Pixels:
@@ -126,9 +157,3 @@ def _interleaved(data: bytes, samples: int, width: int) -> bytes:
                 sample * plane + byte : (sample + 1) * plane : width
             ]
     return bytes(result)
-
-
-def of_dataset(source: Source, dataset: Dataset, *, outermost: bool) -> Pixels | None:
-    """The pixels of a data set that has some, once; None for one without, or with more than one such element."""
-    found = [element for element in dataset.elements if element[0] == PIXEL_DATA]
-    return said(source, dataset, found[0], outermost=outermost) if len(found) == 1 else None

@@ -1,6 +1,7 @@
-"""The process that decodes compressed pixels: one JSON line names a file, one answers with size and SHA-256.
+"""The process that decodes compressed pixels: a JSON line describes them, one answers with their size and SHA-256.
 
-It holds nothing worth stealing, can write no file, and is bounded in memory and processor time.
+It is run by its path, on its own: of the vault it knows nothing. It can write no file, and is bounded in memory and
+in processor time.
 """
 
 from __future__ import annotations
@@ -9,62 +10,75 @@ import hashlib
 import json
 import resource
 import sys
+from pathlib import Path
 from typing import Any
 
 MEMORY = 3 << 30
 """Bytes of address space; a frame is decoded at a time."""
 
 SECONDS = 110
-"""Processor seconds for one object."""
+"""Processor seconds for one image."""
 
 FRAME_MAXIMUM = 512 << 20
 """Bytes of one decoded frame."""
 
+WRITTEN_OUT = 64
+"""Bytes of pixels that are answered themselves, as `hex`."""
+
+RLE = "1.2.840.10008.1.2.5"
+
 
 def main() -> None:
     """Answer until standard input ends."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    _limit(resource.RLIMIT_AS, MEMORY)
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_FSIZE, 0)
     for line in sys.stdin.buffer:
         used = resource.getrusage(resource.RUSAGE_SELF)
-        spent = int(used.ru_utime + used.ru_stime)
-        resource.setrlimit(resource.RLIMIT_CPU, (spent + SECONDS, resource.RLIM_INFINITY))
-        sys.stdout.write(json.dumps(_answer(json.loads(line)["path"])) + "\n")
+        _limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + SECONDS)
+        sys.stdout.write(json.dumps(answer(json.loads(line))) + "\n")
         sys.stdout.flush()
 
 
-def _answer(path: str) -> dict[str, Any]:
+def _limit(kind: int, value: int) -> None:
+    """Lower a limit of this process, never above what it was started with."""
+    _, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
+
+
+def answer(question: dict[str, Any]) -> dict[str, Any]:
+    """Decode the image of `question`; whatever a decoder makes of hostile bytes, the answer is an `error`."""
     try:
-        return _decode(path)
-    except (
-        Exception
-    ) as error:  # whatever a decoder makes of hostile bytes, the answer is that it can't be decoded
+        return _decode(question)
+    except Exception as error:
         return {"error": type(error).__name__}
 
 
-def _decode(path: str) -> dict[str, Any]:
-    from pydicom import config, dcmread  # noqa: PLC0415 - half a second that only compressed objects pay
-    from pydicom.pixels.utils import iter_pixels  # noqa: PLC0415
+def _decode(question: dict[str, Any]) -> dict[str, Any]:
+    from pydicom.pixels.decoders.base import get_decoder  # noqa: PLC0415 - half a second that only compressed objects pay
 
-    config.settings.reading_validation_mode = config.IGNORE
-    header = dcmread(path, force=True, stop_before_pixels=True)
-    samples, depth = int(header.get("SamplesPerPixel", 1)), int(header.BitsAllocated)
-    if header.Rows * header.Columns * samples * depth // 8 > FRAME_MAXIMUM:
-        return {"error": "frame too large"}
-    digest, size = hashlib.sha256(), 0
-    for frame in iter_pixels(path, raw=True):
-        data = frame.astype(frame.dtype.newbyteorder("<"), copy=False).tobytes()
-        digest.update(data)
-        size += len(data)
-    expected = (
-        header.Rows * header.Columns * samples * (depth // 8) * int(header.get("NumberOfFrames", 1) or 1)
-    )
-    if size != expected:
+    options = question["options"]
+    frame_size = options["rows"] * options["columns"] * options["samples_per_pixel"]
+    frame_size *= options["bits_allocated"] // 8
+    if not 0 < frame_size <= FRAME_MAXIMUM:
+        return {"error": "a frame of no size, or too large"}
+    decoder = get_decoder(question["syntax"])
+    plugin = "pydicom" if question["syntax"] == RLE else "gdcm"  # never another that happens to be installed
+    digest, size, start = hashlib.sha256(), 0, b""
+    with Path(question["path"]).open("rb") as file:
+        file.seek(question["offset"])
+        for frame, _ in decoder.iter_array(file, raw=True, decoding_plugin=plugin, **options):
+            data = frame.astype(frame.dtype.newbyteorder("<"), copy=False).tobytes()
+            digest.update(data)
+            size += len(data)
+            start = start or data[:WRITTEN_OUT]
+    if size != frame_size * options["number_of_frames"]:
         return {"error": "frames missing"}
     if size % 2:
         digest.update(b"\0")
         size += 1
+    if size <= WRITTEN_OUT and options["number_of_frames"] == 1:
+        return {"size": size, "hex": start.ljust(size, b"\0").hex()}
     return {"size": size, "sha256": digest.hexdigest()}
 
 

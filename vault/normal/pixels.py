@@ -13,11 +13,12 @@ import re
 import select
 import subprocess
 import sys
+import threading
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 LOSSLESS = frozenset(
     {
@@ -37,23 +38,43 @@ SECONDS = 120.0
 
 
 _ANSWER_MAXIMUM = 4096
+_HEX = re.compile(r"[0-9a-f]{2,128}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
-    """The pixels as an uncompressed object would hold them: interleaved, little endian, padded to even length."""
+class Image:
+    """What a decoder has to know of an image (PS3.3 C.7.6.3), by the names that pydicom gives it."""
 
-    size: int
-    sha256: str
+    rows: int
+    columns: int
+    samples_per_pixel: int
+    bits_allocated: int
+    bits_stored: int
+    pixel_representation: int
+    photometric_interpretation: str
+    number_of_frames: int
+    planar_configuration: int = 0
+    pixel_keyword: str = "PixelData"
 
 
-def decode(file: BinaryIO) -> Decoded | None:
-    """Decode the pixels of a Part 10 file frame by frame; None when they can't be decoded within the bounds."""
-    return _decoder().decode(f"/proc/{os.getpid()}/fd/{file.fileno()}")
+def decode(file: BinaryIO, offset: int, transfer_syntax: str, image: Image) -> str | None:
+    """Decode the encapsulated pixels at `offset` of `file`, frame by frame.
+
+    Returns what `vault.normal.values.bulk` says of the pixels as an uncompressed object would hold them:
+    interleaved, little endian, padded to even length. None when they can't be decoded within the bounds.
+    """
+    question = {
+        "path": f"/proc/{os.getpid()}/fd/{file.fileno()}",
+        "offset": offset,
+        "syntax": transfer_syntax,
+        "options": asdict(image),
+    }
+    return _decoder(os.getpid()).decode(json.dumps(question).encode() + b"\n")
 
 
 @cache
-def _decoder() -> _Decoder:
+def _decoder(_process: int) -> _Decoder:
+    """The decoder of this process: a fork must not share its parent's pipes."""
     decoder = _Decoder()
     atexit.register(decoder.stop)
     return decoder
@@ -65,19 +86,21 @@ class _Decoder:
     def __init__(self) -> None:
         self._child: subprocess.Popen[bytes] | None = None
         self._owner = os.getpid()
+        self._busy = threading.Lock()
 
-    def decode(self, path: str) -> Decoded | None:
-        """The pixels of the file at `path`; None when the child says no, dies, or is silent for too long."""
-        answer = self._ask(json.dumps({"path": path}).encode() + b"\n")
-        try:
-            parsed = json.loads(answer)
-            size, digest = parsed.get("size"), parsed.get("sha256")
-        except (ValueError, AttributeError):  # it may have been taken over, so nothing it says is trusted
-            self.stop()
+    def decode(self, question: bytes) -> str | None:
+        """What the child says of an image; None when it says no, dies, or is silent for too long."""
+        with self._busy:
+            answer = self._ask(question)
+            try:
+                parsed = json.loads(answer)
+                size, said = parsed.get("size"), parsed.get("sha256") or parsed.get("hex")
+            except (ValueError, AttributeError):  # it may have been taken over, so what it says is looked at
+                self.stop()
+                return None
+        if not isinstance(size, int) or not isinstance(said, str) or not _HEX.fullmatch(said):
             return None
-        if isinstance(size, int) and isinstance(digest, str) and re.fullmatch(r"[0-9a-f]{64}", digest):
-            return Decoded(size, digest)
-        return None
+        return f"{size} bytes sha256:{said}" if "sha256" in parsed else f"{size} bytes {said}"
 
     def _ask(self, question: bytes) -> bytes:
         """One line from the child, or what came of it before it died, fell silent or said too much."""
@@ -90,7 +113,7 @@ class _Decoder:
             child.stdin.flush()
             while not answer.endswith(b"\n") and len(answer) <= _ANSWER_MAXIMUM:
                 left = deadline - time.monotonic()
-                if left <= 0 or not select.select([child.stdout], [], [], left)[0]:
+                if left <= 0 or not _readable(child.stdout, left):
                     break
                 piece = os.read(child.stdout.fileno(), _ANSWER_MAXIMUM)
                 if not piece:
@@ -101,8 +124,6 @@ class _Decoder:
         return answer
 
     def _running(self) -> subprocess.Popen[bytes]:
-        if self._owner != os.getpid():  # a fork must not share its parent's pipe
-            self._child, self._owner = None, os.getpid()
         if self._child is None or self._child.poll() is not None:
             self._child = subprocess.Popen(
                 [sys.executable, "-I", str(_DECODER)],
@@ -123,3 +144,10 @@ class _Decoder:
             for pipe in (child.stdin, child.stdout):
                 if pipe:
                     pipe.close()
+
+
+def _readable(file: IO[bytes], seconds: float) -> bool:
+    """Whether there is something to read within `seconds` (poll, since select knows only 1024 open files)."""
+    waiting = select.poll()
+    waiting.register(file, select.POLLIN)
+    return bool(waiting.poll(seconds * 1000))

@@ -55,8 +55,14 @@ class Source:
         return _pieces(self.file, offset, length)
 
     def digest(self, offset: int, length: int, swap: int = 1) -> str:
-        """SHA-256 of a value, its words of `swap` bytes turned to little endian first."""
-        return _digest(self.file, offset, length, swap)
+        """SHA-256 of bytes, words of `swap` bytes turned to little endian first."""
+        return _digest(self.file, offset, length, swap).hexdigest()
+
+    def even_digest(self, offset: int, length: int, swap: int = 1) -> str:
+        """`digest` of a value as if it were padded to an even length, as it has to be (PS3.5 7.1.1)."""
+        digest = _digest(self.file, offset, length, swap)
+        digest.update(bytes(length % 2))
+        return digest.hexdigest()
 
 
 def _pieces(file: BinaryIO, offset: int, length: int) -> Iterator[bytes]:
@@ -70,11 +76,11 @@ def _pieces(file: BinaryIO, offset: int, length: int) -> Iterator[bytes]:
         length -= len(piece)
 
 
-def _digest(file: BinaryIO, offset: int, length: int, swap: int = 1) -> str:
+def _digest(file: BinaryIO, offset: int, length: int, swap: int = 1) -> hashlib._Hash:
     digest = hashlib.sha256()
     for piece in _pieces(file, offset, length):
         digest.update(swapped(piece, swap))
-    return digest.hexdigest()
+    return digest
 
 
 def swapped(data: bytes, width: int) -> bytes:
@@ -124,7 +130,7 @@ def _inflated(file: BinaryIO, offset: int, path: Path) -> Iterator[tuple[BinaryI
         if rest.removesuffix(b"\0") in {b"", trailer, trailer.removesuffix(b"\0")}:
             yield plain, None  # padding (PS3.5 A.5), or the check sum and size that a gzip stream ends in
         else:
-            yield plain, Leftover(end - used, _digest(file, used, end - used))
+            yield plain, Leftover(end - used, _digest(file, used, end - used).hexdigest())
 
 
 def _inflate(file: BinaryIO, offset: int, plain: BinaryIO, limit: int) -> tuple[int, bytes]:

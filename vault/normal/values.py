@@ -42,6 +42,7 @@ _INTEGERS = {"SL": "i", "SS": "h", "SV": "q", "UL": "I", "US": "H", "UV": "Q"}
 _ONE_VALUE = frozenset(["LT", "ST", "UR", "UT"])
 _TRAILING_ONLY = frozenset(["LT", "ST", "UC", "UR", "UT"])
 _PADDING = " \0"
+_PN_ENDS = frozenset("^=")
 _PLAIN_UID = re.compile(r"[0-9.]+(?:\\[0-9.]+)*", re.ASCII)
 _UNKNOWN_TEXT = re.compile(rb"[^\x00-\x08\x0b\x0e-\x1f\x7f]+\x00?")
 
@@ -63,7 +64,9 @@ def text_value(vr: str, data: bytes, decode: Decoder) -> str:
 def _significant(vr: str, value: str) -> str:
     """A value without the spaces that PS3.5 table 6.2-1 calls insignificant."""
     value = value.rstrip(_PADDING) if vr in _TRAILING_ONLY else value.strip(_PADDING)
-    if vr == "PN" and value[-1:] in {"^", "=", " "}:  # trailing delimiters may be left out (PS3.5 6.2.1)
+    if vr == "PN" and (
+        value[-1:] in _PN_ENDS or "=" in value
+    ):  # trailing delimiters may be left out (PS3.5 6.2.1)
         value = "=".join([group.rstrip("^ ") for group in value.split("=")]).rstrip("=")
     return value
 
@@ -112,33 +115,40 @@ def binary_numbers(vr: str, data: bytes) -> str | None:
 def unknown_value(data: bytes, decode: Decoder) -> str:
     """A value whose representation nobody knows: as text where it reads as text, else its bytes.
 
-    Two values never read the same: only a single space that makes an even length is taken for padding.
+    Two values never read the same: only a single space that makes an even length is taken for padding, and one
+    of odd length counts as padded with a zero.
     """
+    data += bytes(len(data) % 2)
     text = _as_text(data, decode) if _UNKNOWN_TEXT.fullmatch(data) else None
     if text is not None:
         return quote(text)
-    return f"{len(data)} bytes {data.hex()}".rstrip() if len(data) <= HEX_MAXIMUM else _digested(data)
+    return _shown(data) if len(data) <= HEX_MAXIMUM else _digested(data)
 
 
 def _as_text(data: bytes, decode: Decoder) -> str | None:
-    if data.endswith(b"\0") and (len(data) < 4 or len(data) % 2):  # a small number, rather
+    if data.endswith(b"\0") and len(data) < 4:  # a small number, rather
         return None
     text = (ascii_decoder if data.isascii() else decode)(data)
     letters = text.removesuffix("\0")
     if len(letters) > TEXT_MAXIMUM or not is_plain(letters):
         return None
-    if not text.isascii() and text.encode("utf-8", "surrogatepass") != data:
-        plain = sum(map(str.isascii, text))
-        if 2 * plain < len(text):  # any bytes read as Latin-1: few letters of the alphabet are no text
+    if not text.isascii():  # any bytes read as Latin-1: without mostly plain letters they are no text
+        plain = sum(map(str.isascii, letters))
+        if plain < 4 or 4 * plain < 3 * len(letters):
             return None
-    return text[:-1] if text.endswith(" ") and not len(data) % 2 else text
+    return text[:-1] if text.endswith(" ") else text
 
 
 def bulk(source: Source, offset: int, length: int, swap: int = 1) -> str:
-    """Bytes by length, and their SHA-256 where they are many."""
+    """Bytes by length, and their SHA-256 where they are many; of odd length they count as padded."""
     if length <= HEX_MAXIMUM:
-        return f"{length} bytes {swapped(source.value(offset, length), swap).hex()}".rstrip()
-    return f"{length} bytes sha256:{source.digest(offset, length, swap)}"
+        return _shown(swapped(source.value(offset, length), swap))
+    return f"{length + length % 2} bytes sha256:{source.even_digest(offset, length, swap)}"
+
+
+def _shown(data: bytes) -> str:
+    data += bytes(len(data) % 2)
+    return f"{len(data)} bytes {data.hex()}".rstrip()
 
 
 def bare(vr: str, data: bytes, decode: Decoder) -> str | None:
