@@ -80,3 +80,18 @@ def test_a_patient_that_does_not_come_is_an_error(orthanc, plan, tmp_path):
     with pytest.raises(PeerError, match="no such patient"):
         calibrate(vault.config, "NOBODY", now=datetime.now(UTC))
     assert vault.command("calibrate", "NOBODY").returncode == 1
+
+
+def test_a_longer_table_that_concerns_no_object_is_taken_up_once(orthanc, plan, tmp_path):
+    vault = TestVault(tmp_path / "vault", orthanc, [plan.PatientID])
+    vault.sync()
+    with vault.toml.open("a") as file:
+        file.write(
+            '[[normal.volatile]]\nattribute = "AcquisitionComments"\nreason = "nowhere in this object"\n'
+        )
+    first = vault.sync().patients[plan.PatientID]
+    assert (first.added, first.changed, first.unchanged) == ([], [], 1)
+    tips = vault.tips()
+    vault.sync()
+    assert vault.tips() == tips
+    assert "no object changed" in vault.command("log", plan.PatientID).stdout

@@ -142,12 +142,14 @@ class BareRepository:
         branch: str = "main",
         author: str = "vault",
         expand: Expand | None = None,
+        even_unchanged: bool = False,
     ) -> str:
         """Commit `edits` on top of `parent`, which must be the branch's tip, and return the commit's id.
 
         1. The lock is taken, what a crash left is swept, packs are joined if they are many, and the tip is compared
            with `parent`.
-        2. Edits that change nothing are dropped; when none is left, `parent` is returned.
+        2. Edits that change nothing are dropped; when none is left, `parent` is returned, unless `even_unchanged`
+           wants a commit for its message alone.
         3. New trees and the signed commit are made in memory.
         4. What the repository does not have yet is written as one pack, durably. A crash up to here leaves an
            unreferenced pack at most, whose objects the next commit uses.
@@ -165,9 +167,9 @@ class BareRepository:
                 )
             current = self.tree(parent)
             wanted = _effective(current, edits)
-            if not wanted:
-                if parent is None:
-                    raise ValueError("a first commit needs content")
+            if not wanted and parent is None:
+                raise ValueError("a first commit needs content")
+            if not wanted and parent is not None and not even_unchanged:
                 return parent
             if expand:
                 wanted = _effective(current, expand(current, wanted))

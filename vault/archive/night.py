@@ -99,14 +99,26 @@ def _renormalize(repository: PatientRepository, base: str, night: Night, workspa
         else:
             edits[normal_form_path(path)] = form
     message = normal_form_message(night.run, old, night.volatile.label, len(edits))
-    return _commit(repository, base, edits, message, night)
+    return _commit(repository, base, edits, message, night, even_unchanged=True)
 
 
 def _commit(
-    repository: PatientRepository, base: str | None, edits: dict[str, Blob | None], message: str, night: Night
+    repository: PatientRepository,
+    base: str | None,
+    edits: dict[str, Blob | None],
+    message: str,
+    night: Night,
+    *,
+    even_unchanged: bool = False,
 ) -> str:
     return repository.commit(
-        parent=base, edits=edits, message=message, when=night.when, signer=night.signer, author=night.author
+        parent=base,
+        edits=edits,
+        message=message,
+        when=night.when,
+        signer=night.signer,
+        author=night.author,
+        even_unchanged=even_unchanged,
     )
 
 

@@ -122,6 +122,4 @@ def sha256(source: Readable) -> str:
 
 
 def _damaged() -> IntegrityError:
-    return IntegrityError(
-        f"An object of the archive is missing or damaged. {DAMAGED}"
-    )
+    return IntegrityError(f"An object of the archive is missing or damaged. {DAMAGED}")

@@ -70,12 +70,14 @@ class PatientRepository(BareRepository):
         signer: Signer,
         branch: str = "main",
         author: str = "vault",
+        even_unchanged: bool = False,
     ) -> str:
         """Commit `edits` (path to content, or None to delete) and the `SHA256SUMS` files they call for.
 
-        `parent` must be the branch's tip. Returns the commit's id, or `parent` when nothing changes; the branch moves
-        last, once everything is on disk. `when` carries the time zone, `author` is the site's name. Errors: see
-        `BareRepository.commit_edits`; ValueError when an edit is of a `SHA256SUMS` file.
+        `parent` must be the branch's tip. Returns the commit's id, or `parent` when nothing changes (unless
+        `even_unchanged` wants a commit for its message alone); the branch moves last, once everything is on disk.
+        `when` carries the time zone, `author` is the site's name. Errors: see `BareRepository.commit_edits`;
+        ValueError when an edit is of a `SHA256SUMS` file.
         """
         if any(path.rpartition("/")[2] == sums.NAME for path in edits):
             raise ValueError("SHA256SUMS files are made here")
@@ -88,6 +90,7 @@ class PatientRepository(BareRepository):
             branch=branch,
             author=author,
             expand=self._with_sums,
+            even_unchanged=even_unchanged,
         )
 
     def _with_sums(self, current: Mapping[str, str], edits: Edits) -> Edits:
@@ -122,6 +125,4 @@ def _stored_id(path: Path) -> str:
     try:
         return str(config[_PATIENT])
     except KeyError as error:
-        raise IntegrityError(
-            f"A repository does not say which patient it is of. {DAMAGED}"
-        ) from error
+        raise IntegrityError(f"A repository does not say which patient it is of. {DAMAGED}") from error
