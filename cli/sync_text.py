@@ -18,7 +18,9 @@ def render(report: SyncReport) -> str:
 def _lines(report: SyncReport) -> Iterator[str]:
     for earlier in report.resumed:
         yield f"Finished run {earlier.run}, which had been interrupted."
-        yield from _patients(earlier)
+        yield from (
+            f"  {patient_id}  {_summary(outcome)}" for patient_id, outcome in earlier.patients.items()
+        )
     changed = sum(_has_changed(outcome) for outcome in report.patients.values())
     yield f"Run {report.run}: {_count(len(report.patients), 'patient')}, {changed} with something new."
     yield from _patients(report)

@@ -33,11 +33,14 @@ class SyncReport:
 
     @property
     def exit_code(self) -> ExitCode:
-        """DONE; PARTIAL when something failed but something was done; FAILED when nothing was."""
+        """DONE; PARTIAL when something failed but something was done; FAILED when nothing was.
+
+        An earlier run that was interrupted does not count: what it had not done, this one has tried again.
+        """
         failed = [outcome for outcome in self.patients.values() if outcome.failed]
         untouched = [outcome for outcome in failed if not outcome.new_commit and not outcome.unchanged]
         if not (failed or self.failed or self.delivered.failed or self.anomalies):
-            return max((run.exit_code for run in self.resumed), default=ExitCode.DONE)
+            return ExitCode.DONE
         if len(untouched) == len(self.patients) and (self.failed or failed):
             return ExitCode.FAILED
         return ExitCode.PARTIAL
