@@ -10,6 +10,7 @@ import importlib
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -125,6 +126,7 @@ def vault() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     os.umask(0o077)
+    threading.excepthook = _background_failed
     words = list(sys.argv[1:] if arguments is None else arguments)
     context = Context(json="--json" in words, verbose=bool({"-v", "--verbose"} & set(words)))
     try:
@@ -151,6 +153,12 @@ def _run(words: list[str], context: Context) -> int:
         code = ExitCode.DONE
     sys.stdout.flush()
     return code
+
+
+def _background_failed(failure: threading.ExceptHookArgs) -> None:
+    """Keep the end of a library's thread off the terminal: whoever waits for its work says that it did not come."""
+    if bool({"-v", "--verbose"} & set(sys.argv)):
+        traceback.print_exception(failure.exc_type, failure.exc_value, failure.exc_traceback)
 
 
 def _foreseen(error: BaseException, context: Context) -> int:

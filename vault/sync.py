@@ -44,7 +44,7 @@ from vault.rois.retrieve import retrieve
 from vault.share.backend import open_share
 from vault.share.mirror import seal_commit
 from vault.share.outbox import Outbox
-from vault.sync_report import Delivery, SyncReport
+from vault.sync_report import Delivery, SyncReport, counts
 
 ROTATION = timedelta(days=7)
 """Images are retrieved anew at least this often, so what older runs retrieved says nothing about tonight."""
@@ -163,7 +163,7 @@ class _Sync:
             try:
                 outcome = commit_night(night, inbox, patient_id)
                 committed.append(patient_id)
-            except VaultError as error:
+            except (VaultError, OSError) as error:  # of this patient's repository or inbox; the others go on
                 outcome.failed.append(Failure("", f"could not be committed: {error}"))
             report.patients[patient_id] = outcome
             self._announce(patient_id, outcome)
@@ -210,20 +210,15 @@ class _Sync:
 
     def _event(self, report: SyncReport) -> dict[str, Any]:
         """The run as the ledger keeps it: no name, no ID, no UID."""
-        patients = {}
-        for patient_id, outcome in report.patients.items():
-            patients[self._pseudonyms.of(patient_id)] = {
+        patients = {
+            self._pseudonyms.of(patient_id): {
                 "old_commit": outcome.old_commit,
                 "new_commit": outcome.new_commit,
-                "added": len(outcome.added),
-                "changed": len(outcome.changed),
-                "removed": len(outcome.removed),
-                "unchanged": outcome.unchanged,
-                "reencoded": outcome.reencoded,
-                "not_due": outcome.not_due,
-                "complete": outcome.complete,
+                **counts(outcome),
                 "failed": len(outcome.failed),
             }
+            for patient_id, outcome in report.patients.items()
+        }
         return {
             "run": report.run,
             "procedure": "sync",

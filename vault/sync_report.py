@@ -62,6 +62,14 @@ def _outcome(outcome: PatientOutcome) -> dict[str, Any]:
     return {
         "commit": outcome.new_commit,
         "previous": outcome.old_commit if changed else None,
+        **counts(outcome),
+        "failed": [asdict(failure) for failure in outcome.failed],
+    }
+
+
+def counts(outcome: PatientOutcome) -> dict[str, int | bool]:
+    """How many objects met which fate: no name, no ID, no UID."""
+    return {
         "added": len(outcome.added),
         "changed": len(outcome.changed),
         "removed": len(outcome.removed),
@@ -69,5 +77,4 @@ def _outcome(outcome: PatientOutcome) -> dict[str, Any]:
         "reencoded": outcome.reencoded,
         "not_due": outcome.not_due,
         "complete": outcome.complete,
-        "failed": [asdict(failure) for failure in outcome.failed],
     }

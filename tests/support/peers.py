@@ -72,6 +72,25 @@ def corpus() -> list[Path]:
     return sorted(DATA.rglob("*.dcm"))
 
 
+def loadable(files: Iterable[Path] | None = None) -> list[Path]:
+    """Of `files` (by default the corpus), those that an archive can list and send, and a vault may ask for.
+
+    They have the IDs that DICOM demands, and do not write them as VR UN, which DCMTK can't read.
+    """
+    wanted = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+    return [
+        file
+        for file in (corpus() if files is None else files)
+        if b"\x08\0\x18\0UN" not in file.read_bytes()[:4096]
+        and all(dataset(file).get(keyword) for keyword in wanted)
+    ]
+
+
+def patients_in(files: Iterable[Path]) -> list[str]:
+    """The patient IDs of `files`, sorted."""
+    return sorted({str(dataset(file).get("PatientID", "")).strip() for file in files} - {""})
+
+
 def dataset(file: Path) -> pydicom.Dataset:
     """A DICOM file without its pixels, also one without a preamble."""
     return pydicom.dcmread(file, force=True, stop_before_pixels=True)

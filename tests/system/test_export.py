@@ -25,25 +25,18 @@ pytestmark = pytest.mark.system
 PatientMove = sop_class.PatientRootQueryRetrieveInformationModelMove
 
 
-def loadable() -> list[Path]:
-    """What an archive takes and a vault may ask for."""
-    wanted = ("PatientID", "StudyInstanceUID", "SOPInstanceUID")
-    return [path for path in peers.corpus() if all(peers.dataset(path).get(keyword) for keyword in wanted)]
-
-
 @pytest.fixture
 def rois(orthanc_server: Callable[..., peers.Orthanc]) -> peers.Orthanc:
     """An Orthanc that holds the corpus."""
     peer = orthanc_server(move_to=("VAULT", peers.LOOPBACK, peers.free_port()))
-    peer.load(loadable())
+    peer.load(peers.loadable())
     return peer
 
 
 @pytest.fixture
 def vault(rois: peers.Orthanc, tmp_path: Path) -> TestVault:
     """A vault that has retrieved all of it."""
-    patients = sorted({str(peers.dataset(path).PatientID).strip() for path in loadable()})
-    made = TestVault(tmp_path / "vault", rois, patients)
+    made = TestVault(tmp_path / "vault", rois, peers.patients_in(peers.loadable()))
     report = made.sync()
     assert [failure for outcome in report.patients.values() for failure in outcome.failed] == []
     return made
@@ -142,7 +135,7 @@ def test_a_spare_archive_takes_all_of_it(
     assert vault.command("export", "--all", "--to", str(out)).returncode == 0
     spare = orthanc_server(move_to=("VAULT", peers.LOOPBACK, peers.free_port()), ae_title="SRC")
     spare.load(sorted(exported_files(out)))
-    assert spare.instances() == {str(peers.dataset(path).SOPInstanceUID) for path in loadable()}
+    assert spare.instances() == {str(peers.dataset(path).SOPInstanceUID) for path in peers.loadable()}
 
 
 def test_a_tampered_repository_is_exit_code_4_and_the_others_are_exported(

@@ -16,11 +16,6 @@ from vault.rois.inbox import Inbox
 pytestmark = pytest.mark.system
 
 
-def loadable():
-    """What an archive can list and send: not the file whose UIDs are written as VR UN, which DCMTK can't read."""
-    return [file for file in peers.corpus() if b"\x08\0\x18\0UN" not in file.read_bytes()[:4096]]
-
-
 def by_patient(files):
     found = {}
     for file in files:
@@ -43,7 +38,7 @@ def archive(kind, folder, **options):
         pytest.skip(missing)
     start = {"orthanc": peers.orthanc, "dcmqrscp": peers.dcmqrscp}[kind]
     with start(folder / kind, move_to=("VAULT", "127.0.0.1", peers.free_port()), **options) as rois:
-        rois.load(loadable())
+        rois.load(peers.loadable())
         yield rois
 
 
@@ -63,7 +58,7 @@ def config_for(rois, folder, method="move", **options) -> Config:
 def test_everything_arrives_and_what_is_held_waits_for_its_turn(kind, method, tmp_path):
     with archive(kind, tmp_path) as rois:
         config = config_for(rois, tmp_path, method)
-        patients = {patient: uids(files) for patient, files in by_patient(loadable()).items()}
+        patients = {patient: uids(files) for patient, files in by_patient(peers.loadable()).items()}
         inbox = Inbox(tmp_path / "inbox" / "1")
         done = run(config, inbox, list(patients))
         held = set()
@@ -118,7 +113,7 @@ def test_each_way_of_asking_finds_the_same(kind, model, relational, tmp_path):
             f'model = "{model}"\nrelational = {relational}\nretries = 1\ntimeout = "10s"\nbackoff = "0s"'
         )
         config = config_for(rois, tmp_path, "get", retrieve=settings)
-        patients = by_patient(loadable())
+        patients = by_patient(peers.loadable())
         done = run(config, Inbox(tmp_path / "inbox" / "1"), list(patients))
     for patient, files in patients.items():
         assert {item.key.sop_uid for item in done[patient].found} == uids(files)
@@ -127,7 +122,7 @@ def test_each_way_of_asking_finds_the_same(kind, model, relational, tmp_path):
 
 def test_what_the_archive_lists_but_lost_is_missing_and_never_removed(tmp_path):
     with archive("dcmqrscp", tmp_path) as rois:
-        lost = next(file for file in loadable() if file.name == "brachytherapy.dcm")
+        lost = next(file for file in peers.loadable() if file.name == "brachytherapy.dcm")
         for path in rois.database.glob("*.dcm"):
             if uids([path]) == uids([lost]):
                 path.unlink()

@@ -12,21 +12,6 @@ from vault.compare.diff import compare
 pytestmark = pytest.mark.system
 
 
-def patients_in(files):
-    return sorted({str(peers.dataset(file).get("PatientID", "")).strip() for file in files} - {""})
-
-
-def loadable(files):
-    """What a real archive can send and a vault may ask for: files with the IDs that DICOM demands, written as such."""
-    wanted = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
-    return [
-        file
-        for file in files
-        for data in [peers.dataset(file)]
-        if all(data.get(keyword) for keyword in wanted) and b"\x08\0\x18\0UN" not in file.read_bytes()[:4096]
-    ]
-
-
 def committed(vault):
     """SOP file name to commit-side bytes, over all patients."""
     held = {}
@@ -56,9 +41,9 @@ def rois(request, tmp_path):
 
 
 def test_every_object_is_committed_and_a_second_night_changes_nothing(rois, retrieve, tmp_path):
-    files = loadable(peers.corpus())
+    files = peers.loadable()
     rois.load(files)
-    vault = TestVault(tmp_path / "vault", rois, patients_in(files), retrieve=retrieve)
+    vault = TestVault(tmp_path / "vault", rois, peers.patients_in(files), retrieve=retrieve)
     first = vault.sync()
     assert first.exit_code == 0, first
     expected = {(str(d.PatientID).strip(), str(d.SOPInstanceUID)) for d in map(peers.dataset, files)}
@@ -72,7 +57,7 @@ def test_every_object_is_committed_and_a_second_night_changes_nothing(rois, retr
 
 
 def test_one_modified_attribute_is_one_change(rois, tmp_path):
-    plan = next(file for file in loadable(peers.corpus()) if peers.dataset(file).Modality == "RTPLAN")
+    plan = next(file for file in peers.loadable() if peers.dataset(file).Modality == "RTPLAN")
     rois.load([plan])
     data = peers.dataset(plan)
     vault = TestVault(tmp_path / "vault", rois, [str(data.PatientID)])

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import peers
 import pytest
-from test_sync import loadable, patients_in
 from vaults import TestVault
 
 from vault.archive.repository import all_repositories
@@ -51,13 +50,13 @@ def test_killed_nights_end_like_an_undisturbed_one(tmp_path):
     port = peers.free_port()
     with peers.orthanc(tmp_path / "orthanc", move_to=("VAULT", "127.0.0.1", port)) as rois:
         rois.receiver_port = port
-        files = loadable(peers.corpus())
+        files = peers.loadable()
         rois.load(files)
-        undisturbed = TestVault(tmp_path / "undisturbed", rois, patients_in(files))
+        undisturbed = TestVault(tmp_path / "undisturbed", rois, peers.patients_in(files))
         started = time.monotonic()
         assert undisturbed.command("sync").returncode == 0
         duration = time.monotonic() - started
-        vault = TestVault(tmp_path / "vault", rois, patients_in(files))
+        vault = TestVault(tmp_path / "vault", rois, peers.patients_in(files))
         chance = random.Random(SEED)
         for number in range(KILLS):
             moment = duration * (number + chance.random()) / KILLS
@@ -86,9 +85,9 @@ def test_a_night_that_is_told_to_stop_leaves_no_process_behind(tmp_path, sent):
     port = peers.free_port()
     with peers.orthanc(tmp_path / "orthanc", move_to=("VAULT", "127.0.0.1", port)) as rois:
         rois.receiver_port = port
-        files = loadable(peers.corpus())
+        files = peers.loadable()
         rois.load(files)
-        vault = TestVault(tmp_path / "vault", rois, patients_in(files))
+        vault = TestVault(tmp_path / "vault", rois, peers.patients_in(files))
         command = [Path(sys.executable).with_name("vault"), "-c", vault.toml, "sync"]
         night = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         time.sleep(1.0)

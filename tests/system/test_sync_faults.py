@@ -8,7 +8,6 @@ import threading
 
 import peers
 import pytest
-from test_sync import loadable, patients_in
 from vaults import TestVault
 
 from vault.lock import run_lock
@@ -28,7 +27,7 @@ def orthanc(tmp_path):
     port = peers.free_port()
     with peers.orthanc(tmp_path / "orthanc", move_to=("VAULT", "127.0.0.1", port)) as peer:
         peer.receiver_port = port
-        peer.load(loadable(peers.corpus()))
+        peer.load(peers.loadable())
         yield peer
 
 
@@ -142,14 +141,14 @@ def test_an_object_that_the_rois_can_not_send_is_named_and_the_others_come(tmp_p
     if reason:
         pytest.skip(reason)
     port = peers.free_port()
-    files = loadable(peers.corpus())
+    files = peers.loadable()
     with peers.dcmqrscp(tmp_path / "dcmqr", move_to=("VAULT", "127.0.0.1", port)) as rois:
         rois.receiver_port = port
         rois.load(files)
         broken = next(path for path in sorted(rois.database.glob("*.dcm")))
         patient = str(peers.dataset(broken).PatientID)
         broken.write_bytes(broken.read_bytes()[:200])
-        vault = TestVault(tmp_path / "vault", rois, patients_in(files))
+        vault = TestVault(tmp_path / "vault", rois, peers.patients_in(files))
         report, _ = night(vault, 3)
     assert [key for key, entry in report["patients"].items() if entry["failed"]] == [patient]
     assert "not retrieved" in " ".join(reasons(report))
@@ -175,7 +174,7 @@ def test_a_typo_in_the_configuration(orthanc, tmp_path):
 
 
 def test_a_damaged_repository_stops_no_other_patient(orthanc, tmp_path):
-    vault = TestVault(tmp_path / "vault", orthanc, patients_in(loadable(peers.corpus())))
+    vault = TestVault(tmp_path / "vault", orthanc, peers.patients_in(peers.loadable()))
     night(vault, 0)
     (vault.folder / "repos" / "99999999.git" / "refs" / "heads" / "main").write_text("0" * 39 + "1\n")
     report, _ = night(vault, 3)
