@@ -55,6 +55,9 @@ def page(lines: Iterable[str]) -> None:
     """Print lines as they come: through the user's pager on a terminal, else straight to standard output."""
     text = (f"{line}\n" for line in lines)
     if sys.stdout.isatty():
+        os.environ.setdefault(
+            "LESS", "FRX"
+        )  # as git does: colours shown, and no pager for what fits the screen
         click.echo_via_pager(text, color=colours())
     else:
         for line in text:
