@@ -9,6 +9,9 @@ from pathlib import PurePosixPath
 from vault.model import Failure, PatientOutcome
 from vault.sync_report import SyncReport
 
+SAID_ONCE = 3
+"""Patients with the very same failure, from which on it is printed once for all of them."""
+
 
 def render(report: SyncReport) -> str:
     """The report for a person, ending with a line break."""
@@ -23,7 +26,14 @@ def _lines(report: SyncReport) -> Iterator[str]:
         )
     changed = sum(_has_changed(outcome) for outcome in report.patients.values())
     yield f"Run {report.run}: {_count(len(report.patients), 'patient')}, {changed} with something new."
-    yield from _patients(report)
+    shared = _shared_failures(report)
+    for patient_id, outcome in report.patients.items():
+        own = [failure for failure in outcome.failed if failure not in shared]
+        if _has_changed(outcome) or own:
+            yield f"  {patient_id}  {_summary(outcome)}"
+        yield from (f"    FAILED {_failure(failure)}" for failure in own)
+    for failure, number in shared.items():
+        yield f"FAILED for {_count(number, 'patient')}: {_failure(failure)}"
     for failure in report.failed:
         yield f"FAILED {failure.subject}: {failure.reason}"
     for anomaly in report.anomalies:
@@ -31,12 +41,10 @@ def _lines(report: SyncReport) -> Iterator[str]:
     yield from _delivery(report)
 
 
-def _patients(report: SyncReport) -> Iterator[str]:
-    for patient_id, outcome in report.patients.items():
-        if _has_changed(outcome) or outcome.failed:
-            yield f"  {patient_id}  {_summary(outcome)}"
-        for failure in outcome.failed:
-            yield f"    FAILED {_failure(failure)}"
+def _shared_failures(report: SyncReport) -> dict[Failure, int]:
+    """Failures that many patients have in common, said once: two hundred equal lines hide the one that differs."""
+    counts = Counter(failure for outcome in report.patients.values() for failure in outcome.failed)
+    return {failure: number for failure, number in counts.items() if number >= SAID_ONCE}
 
 
 def _summary(outcome: PatientOutcome) -> str:

@@ -124,6 +124,7 @@ class _Sync:
                     self._progress.advance()
         except VaultError as error:
             report.failed.append(Failure("retrieval", str(error)))
+            report.stopped_by = error.exit_code
 
     def _held(self, patient_id: PatientID) -> frozenset[ObjectKey]:
         try:

@@ -26,6 +26,8 @@ class SyncReport:
     run: RunID
     patients: dict[PatientID, PatientOutcome] = field(default_factory=dict)
     failed: list[Failure] = field(default_factory=list)
+    stopped_by: ExitCode | None = None
+    """The kind of error that ended the retrieval before it was through."""
     anomalies: list[str] = field(default_factory=list)
     delivered: Delivery = field(default_factory=Delivery)
     resumed: list[SyncReport] = field(default_factory=list)
@@ -38,11 +40,10 @@ class SyncReport:
         An earlier run that was interrupted does not count: what it had not done, this one has tried again.
         """
         failed = [outcome for outcome in self.patients.values() if outcome.failed]
-        untouched = [outcome for outcome in failed if not outcome.new_commit and not outcome.unchanged]
         if not (failed or self.failed or self.delivered.failed or self.anomalies):
             return ExitCode.DONE
-        if len(untouched) == len(self.patients) and (self.failed or failed):
-            return ExitCode.FAILED
+        if (self.failed or failed) and not any(map(_achieved, self.patients.values())):
+            return self.stopped_by or ExitCode.FAILED
         return ExitCode.PARTIAL
 
     def as_json(self) -> dict[str, Any]:
@@ -55,6 +56,12 @@ class SyncReport:
             "delivered": asdict(self.delivered),
             "resumed": [report.as_json() for report in self.resumed],
         }
+
+
+def _achieved(outcome: PatientOutcome) -> bool:
+    """Whether the run got anything of a patient, or knows that nothing was due."""
+    something = outcome.new_commit != outcome.old_commit
+    return something or bool(outcome.unchanged or outcome.reencoded or outcome.not_due)
 
 
 def _outcome(outcome: PatientOutcome) -> dict[str, Any]:

@@ -62,6 +62,30 @@ def test_nobody_listens(orthanc, tmp_path):
     assert "[rois.dicom]" in reason
 
 
+def test_nobody_listens_on_a_later_night_either(orthanc, tmp_path):
+    vault = TestVault(tmp_path / "vault", orthanc, peers.patients_in(peers.loadable()))
+    night(vault, 0)
+    edit(vault, f"port = {orthanc.port}", f"port = {peers.free_port()}")
+    night(vault, 1)
+    said = vault.command("sync").stdout
+    assert "FAILED for 3 patients: The ROIS" in said
+    assert said.count("nothing listens there") == 2
+
+
+def test_nobody_to_retrieve_is_a_matter_of_configuration(orthanc, tmp_path):
+    vault = TestVault(tmp_path / "vault", orthanc, [])
+    report, _ = night(vault, 2)
+    assert "[census] patients" in report["failed"][0]["reason"]
+
+
+def test_the_receivers_port_is_taken(orthanc, tmp_path):
+    vault = TestVault(tmp_path / "vault", orthanc, ALONE)
+    with socket.create_server(("127.0.0.1", orthanc.receiver_port)):
+        report, _ = night(vault, 2)
+    assert "[receiver]" in report["failed"][0]["reason"]
+    night(vault, 0)
+
+
 def test_the_rois_has_another_ae_title(orthanc, tmp_path):
     vault = TestVault(tmp_path / "vault", orthanc, ALONE)
     edit(vault, 'ae_title = "ORTHANC"', 'ae_title = "ARIA"')
