@@ -172,6 +172,7 @@ def _foreseen(error: BaseException, context: Context) -> int:
         case VaultError():
             return _failed(context, str(error), error.exit_code)
         case OSError():
+            _give_up_broken_output()
             return _failed(context, _os_error(error), ExitCode.FAILED)
     number = error.args[0] if isinstance(error, _SignalledError) else signal.SIGINT
     if sys.stderr.isatty():
@@ -224,8 +225,20 @@ def _failed(context: Context, sentence: str, code: int, *, shown: bool = False) 
 
 def _reader_left() -> int:
     """Whoever read our output has gone (`| head`): nothing is left to say, and nobody to say it to."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _discard_output()
     return INTERRUPTED + signal.SIGPIPE
+
+
+def _give_up_broken_output() -> None:
+    """Where standard output itself can't be written, Python would fail at exit again and return a code of its own."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _discard_output()
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _SignalledError(KeyboardInterrupt):

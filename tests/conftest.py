@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -18,6 +19,10 @@ REQUIRE_SYSTEM = "VAULT_REQUIRE_SYSTEM"
 os.environ["GIT_CONFIG_GLOBAL"] = os.devnull
 os.environ["GIT_CONFIG_NOSYSTEM"] = "1"
 os.environ.pop("VAULT_CONFIG", None)
+
+# A shell that runs the suite in the background lets it inherit Ctrl-C ignored; the commands under test are interrupted.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A shared machine stalls now and then: a slow example is no defect. `derandomize` lets a failure repeat.
 hypothesis.settings.register_profile("vault", deadline=None, derandomize=True)

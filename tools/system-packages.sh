@@ -4,7 +4,7 @@
 set -u
 
 # package:program
-wanted="git:git age:age openssh-client:ssh-keygen dcmtk:dcmqrscp orthanc:Orthanc"
+wanted="git:git age:age openssh-client:ssh-keygen dcmtk:dcmqrscp orthanc:Orthanc dicom3tools:dciodvfy"
 PATH=$PATH:/usr/sbin:/sbin
 
 missing=""

@@ -117,8 +117,8 @@ class _Getter:
     operation = GET
 
     def __init__(self, config: Config, inbox: Inbox, patients: Collection[PatientID]) -> None:
-        _config.STORE_RECV_CHUNKED_DATASET = True
-        _config.UNRESTRICTED_STORAGE_SERVICE = True
+        self._globals = (_config.STORE_RECV_CHUNKED_DATASET, _config.UNRESTRICTED_STORAGE_SERVICE)
+        _config.STORE_RECV_CHUNKED_DATASET = _config.UNRESTRICTED_STORAGE_SERVICE = True
         self._inbox = inbox
         inbox.sweep()
         self._intake = Intake(inbox, patients, config.receiver.max_object_size)
@@ -149,6 +149,7 @@ class _Getter:
     def close(self) -> None:
         self.connection.close()
         tempfile.tempdir = self._before
+        _config.STORE_RECV_CHUNKED_DATASET, _config.UNRESTRICTED_STORAGE_SERVICE = self._globals
         self._inbox.sweep()
         self._inbox.note_refusals(self._intake.refused)
 
