@@ -7,6 +7,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pydicom
 import pytest
 
 from vault.normal.dicom import normal_form
@@ -69,3 +71,28 @@ def test_the_form_survives_another_character_set(
             converted += 1
             assert form(target) == form(file), file.name
     assert converted > 14
+
+
+@pytest.mark.parametrize(
+    "encoder", [["dcmcrle"], ["dcmcjpeg", "+e1"], ["dcmcjpls"]], ids=lambda command: command[0]
+)
+@pytest.mark.parametrize(("stored", "signed"), [(10, 1), (12, 0), (12, 1), (15, 1), (16, 1)])
+@pytest.mark.parametrize("frames", [1, 3])
+def test_signed_pixels_of_few_bits_survive_compression(
+    encoder: list[str], stored: int, signed: int, frames: int, need: Callable[..., None], tmp_path: Path
+) -> None:
+    need(encoder[0])
+    native, compressed = tmp_path / "native.dcm", tmp_path / "compressed.dcm"
+    lowest = -(1 << stored - 1) if signed else 0
+    pixels = np.random.default_rng(1).integers(lowest, lowest + (1 << stored), (frames, 9, 7)).astype("<i4")
+    dataset = pydicom.Dataset()
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    dataset.SOPClassUID, dataset.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2", "1.2.3"
+    dataset.Rows, dataset.Columns, dataset.NumberOfFrames, dataset.SamplesPerPixel = 9, 7, frames, 1
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, stored, stored - 1
+    dataset.PixelRepresentation, dataset.PhotometricInterpretation = signed, "MONOCHROME2"
+    dataset.PixelData = pixels.astype("<i2" if signed else "<u2").tobytes()
+    dataset.save_as(native, enforce_file_format=True)
+    subprocess.run([*encoder, str(native), str(compressed)], capture_output=True, check=True, timeout=60)
+    assert form(compressed) == form(native)

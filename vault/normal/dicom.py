@@ -205,12 +205,11 @@ class _Form:
             return
         if declared and declared != vr:
             vr = reconciled(vr, declared)
-        if vr in values.TEXT and length <= values.READ_MAXIMUM:
+        if vr in values.NUMERIC_TEXT and length <= values.LIST_MAXIMUM:
+            self._out.numbers(path, vr, self._buffer[offset : offset + length])
+        elif vr in values.TEXT and vr not in values.NUMERIC_TEXT and length <= values.READ_MAXIMUM:
             data = self._buffer[offset : offset + length]
-            if vr in values.NUMERIC_TEXT:
-                self._out.numbers(path, vr, data)
-            else:
-                self._out.line(path, vr, values.text_value(vr, data, scope.decode))
+            self._out.line(path, vr, values.text_value(vr, data, scope.decode))
         elif vr == "SQ" and not length:
             self._out.line(path, vr, "empty")
         else:

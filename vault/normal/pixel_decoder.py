@@ -26,6 +26,8 @@ WRITTEN_OUT = 64
 """Bytes of pixels that are answered themselves, as `hex`."""
 
 RLE = "1.2.840.10008.1.2.5"
+SIGN_CORRECTED = frozenset(("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.90"))
+"""JPEG-LS and JPEG 2000, whose own idea of the sign need not be the data set's."""
 
 
 def main() -> None:
@@ -67,7 +69,10 @@ def _decode(question: dict[str, Any]) -> dict[str, Any]:
     digest, size, start = hashlib.sha256(), 0, b""
     with Path(question["path"]).open("rb") as file:
         file.seek(question["offset"])
-        for frame, _ in decoder.iter_array(file, raw=True, decoding_plugin=plugin, **options):
+        # Frames fetched one by one come as arrays of their own, which pydicom can correct the sign of; in a row they
+        # are read-only views, and signed pixels of fewer bits than they are stored in fail.
+        frames = range(options["number_of_frames"]) if question["syntax"] in SIGN_CORRECTED else None
+        for frame, _ in decoder.iter_array(file, raw=True, indices=frames, decoding_plugin=plugin, **options):
             data = frame.astype(frame.dtype.newbyteorder("<"), copy=False).tobytes()
             digest.update(data)
             size += len(data)

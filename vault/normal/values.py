@@ -26,7 +26,10 @@ HEX_MAXIMUM = 64
 """Bytes without meaning to us that are written out."""
 
 READ_MAXIMUM = 8 << 20
-"""Bytes of text or numbers that are brought into their one spelling; more are hashed as they are."""
+"""Bytes of text that are brought into their one spelling; more are hashed as they are."""
+
+LIST_MAXIMUM = 2 << 20
+"""The same for lists of numbers: a hundred thousand points of a contour."""
 
 DECLARED_TEXT = frozenset(["LO", "LT", "PN", "SH", "ST", "UC", "UT"])
 """Representations in the data set's character set; the other texts are ASCII."""
