@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,8 @@ def main() -> None:
         return
     service.run()
     inbox.sweep()
-    sys.stdout.flush()
+    with suppress(OSError):  # whoever started us may be gone
+        sys.stdout.flush()
     os._exit(0)  # threads of associations that hang are of no interest any more
 
 
