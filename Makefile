@@ -24,8 +24,8 @@ system-packages:
 	@sh tools/system-packages.sh
 
 demo: $(STAMP)
-	@sh tools/system-packages.sh git
-	$(BIN)/vault demo
+	@sh tools/system-packages.sh git age openssh-client
+	$(BIN)/vault demo --fresh
 
 test: $(STAMP) system-packages
 	$(BIN)/pytest -n 2 --dist loadfile --durations 10 $(PYTEST_ARGS)

@@ -31,7 +31,7 @@ elif [ "$(id -u)" -ne 0 ]; then
     if command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
         as_root="sudo -n"
     else
-        echo "Missing:$missing. Tests that need them are skipped. Run as root: apt-get install$missing" >&2
+        echo "Missing:$missing. What needs them is left out and said. Run as root: apt-get install$missing" >&2
         exit 0
     fi
 fi

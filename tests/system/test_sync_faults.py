@@ -68,8 +68,8 @@ def test_nobody_listens_on_a_later_night_either(orthanc, tmp_path):
     edit(vault, f"port = {orthanc.port}", f"port = {peers.free_port()}")
     night(vault, 1)
     said = vault.command("sync").stdout
-    assert "FAILED for 3 patients: The ROIS" in said
-    assert said.count("nothing listens there") == 2
+    assert f"FAILED for {len(vault.tips())} patients: The ROIS" in said
+    assert said.count("nothing listens there") == 1
 
 
 def test_nobody_to_retrieve_is_a_matter_of_configuration(orthanc, tmp_path):

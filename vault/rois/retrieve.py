@@ -93,9 +93,7 @@ class _Session:
         self, patient_id: PatientID, held: frozenset[ObjectKey], last_complete: date | None, today: date
     ) -> Retrieval:
         if self._away >= GIVE_UP_AFTER:
-            return Retrieval(
-                patient_id, None, failures=(Failure("", f"Not asked for any more: {self._away_reason}"),)
-            )
+            return Retrieval(patient_id, None, failures=(Failure("", self._away_reason),))
         try:
             answer = self._finder.find(patient_id)
         except PeerError as error:
