@@ -23,10 +23,16 @@ def calibrate(context: Context, patient: str) -> None:
     Choose a patient whose data nobody touches meanwhile. The list is ready to paste into vault.toml, where
     each entry wants a reason: an attribute named there is no longer compared.
     """
+    import hooks
     from vault.calibrate import calibrate as run_calibration
 
+    config = context.config()
     result = run_calibration(
-        context.config(), context.patient_id(patient), now=datetime.now(UTC), progress=context.progress()
+        config,
+        context.patient_id(patient),
+        now=datetime.now(UTC),
+        progress=context.progress(),
+        events=hooks.plugins(config),
     )
     if context.json:
         context.emit(asdict(result))

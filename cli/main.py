@@ -201,7 +201,9 @@ def _frames(error: Exception) -> list[traceback.FrameSummary]:
 
 def _os_error(error: OSError) -> str:
     what = error.strerror or type(error).__name__
-    where = f": {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
+    where = (
+        f": {_without_names(os.fsdecode(error.filename))}" if isinstance(error.filename, str | bytes) else ""
+    )
     remedies = {
         errno.ENOSPC: " Make room on that disk; the next run goes on from here.",
         errno.EDQUOT: " Make room on that disk; the next run goes on from here.",
@@ -211,6 +213,15 @@ def _os_error(error: OSError) -> str:
         errno.EIO: " The disk reports a fault; look into the system's journal before the next run.",
     }
     return f"{what}{where}.{remedies.get(error.errno or 0, '')}"
+
+
+def _without_names(path: str) -> str:
+    """A path up to the folder whose contents are named after patients."""
+    parts = Path(path).parts
+    for number, part in enumerate(parts):
+        if part in {"inbox", "repos", "quarantine", "work"}:
+            return str(Path(*parts[: number + 1]))
+    return path
 
 
 def _failed(context: Context, sentence: str, code: int, *, shown: bool = False) -> int:

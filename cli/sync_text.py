@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from cli.text import printable
 from vault.model import Failure, PatientOutcome
 from vault.sync_report import SyncReport
 
@@ -21,24 +22,28 @@ def render(report: SyncReport) -> str:
 def _lines(report: SyncReport) -> Iterator[str]:
     for earlier in report.resumed:
         yield f"Finished run {earlier.run}, which had been interrupted."
-        yield from (
-            f"  {patient_id}  {_summary(outcome)}" for patient_id, outcome in earlier.patients.items()
-        )
+        yield from _account(earlier)
     changed = sum(_has_changed(outcome) for outcome in report.patients.values())
     yield f"Run {report.run}: {_count(len(report.patients), 'patient')}, {changed} with something new."
+    yield from _account(report)
+    if report.not_in_census:
+        yield f"{_count(report.not_in_census, 'patient')} of the vault not in tonight's census: kept as they are."
+    yield from _delivery(report)
+
+
+def _account(report: SyncReport) -> Iterator[str]:
     shared = _shared_failures(report)
     for patient_id, outcome in report.patients.items():
         own = [failure for failure in outcome.failed if failure not in shared]
         if _has_changed(outcome) or own:
-            yield f"  {patient_id}  {_summary(outcome)}"
+            yield f"  {printable(patient_id)}  {_summary(outcome)}"
         yield from (f"    FAILED {_failure(failure)}" for failure in own)
     for failure, number in shared.items():
         yield f"FAILED for {_count(number, 'patient')}: {_failure(failure)}"
     for failure in report.failed:
-        yield f"FAILED {failure.subject}: {failure.reason}"
+        yield f"FAILED {_failure(failure)}"
     for anomaly in report.anomalies:
-        yield f"NOTICE {anomaly}"
-    yield from _delivery(report)
+        yield f"NOTICE {printable(anomaly)}"
 
 
 def _shared_failures(report: SyncReport) -> dict[Failure, int]:
@@ -84,7 +89,8 @@ def _delivery(report: SyncReport) -> Iterator[str]:
 
 
 def _failure(failure: Failure) -> str:
-    return f"{failure.subject}: {failure.reason}" if failure.subject else failure.reason
+    said = f"{failure.subject}: {failure.reason}" if failure.subject else failure.reason
+    return printable(said)
 
 
 def _has_changed(outcome: PatientOutcome) -> bool:

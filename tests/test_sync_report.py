@@ -14,7 +14,7 @@ def report(*outcomes, **more):
 
 
 def new(**more):
-    return PatientOutcome(new_commit="a", added=["dicom/CT/1/2.dcm"], complete=True, **more)
+    return PatientOutcome(new_commit="a", added=["dicom/CT/1/2.dcm"], **{"complete": True, **more})
 
 
 def held(**more):
@@ -37,7 +37,9 @@ def held(**more):
         (report(new(), failed=[SILENT], stopped_by=ExitCode.USAGE), ExitCode.PARTIAL),
         (report(new(), delivered=Delivery(failed=[SILENT])), ExitCode.PARTIAL),
         (report(new(), anomalies=["2 quarantined: …"]), ExitCode.PARTIAL),
-        (report(new(), resumed=[report(PatientOutcome(failed=[SILENT]))]), ExitCode.DONE),
+        (report(new(), resumed=[report(new(complete=False))]), ExitCode.DONE),
+        (report(new(), resumed=[report(PatientOutcome(failed=[SILENT]))]), ExitCode.PARTIAL),
+        (report(new(), integrity=True), ExitCode.INTEGRITY),
     ],
 )
 def test_exit_code(made, code):

@@ -13,10 +13,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+import pluggy
+
 from vault.archive.stage import object_path
 from vault.compare.lines import attribute_changes
 from vault.config import Config
 from vault.errors import PeerError
+from vault.events import network
 from vault.files import private_folder
 from vault.lock import run_lock
 from vault.model import AttributeChange, Failure, ObjectKey, PatientID
@@ -57,7 +60,12 @@ class Calibration:
 
 
 def calibrate(
-    config: Config, patient_id: PatientID, *, now: datetime, progress: Progress | None = None
+    config: Config,
+    patient_id: PatientID,
+    *,
+    now: datetime,
+    progress: Progress | None = None,
+    events: pluggy.PluginManager | None = None,
 ) -> Calibration:
     """Retrieve a patient twice in a row and compare. Nothing is committed; both copies are gone afterwards.
 
@@ -70,15 +78,16 @@ def calibrate(
         try:
             result = Calibration()
             rounds = []
-            for number in (1, 2):
-                progress.start(f"Retrieving, round {number} of 2")
-                rounds.append(_retrieve(config, patient_id, workspace / str(number), now, result))
+            with network(events, config):
+                for number in (1, 2):
+                    progress.start(f"Retrieving, round {number} of 2")
+                    rounds.append(_retrieve(config, patient_id, workspace / str(number), now, result))
             _compare(rounds[0], rounds[1], extended(extra), result)
         finally:
             progress.stop()
             shutil.rmtree(workspace, ignore_errors=True)
     if not result.objects:
-        reasons = "; ".join(failure.reason for failure in result.failed) or "nothing arrived"
+        reasons = "; ".join(dict.fromkeys(failure.reason for failure in result.failed)) or "nothing arrived"
         raise PeerError(f"calibration needs objects to compare, and none came twice: {reasons}")
     return result
 

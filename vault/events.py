@@ -6,7 +6,8 @@ that it does not need. The vault knows the announcements only; who listens is de
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import pluggy
@@ -49,3 +50,16 @@ def plugin_manager() -> pluggy.PluginManager:
     manager = pluggy.PluginManager(NAME)
     manager.add_hookspecs(Events)
     return manager
+
+
+@contextmanager
+def network(events: pluggy.PluginManager | None, config: Config) -> Iterator[None]:
+    """Open the network and close it again on every way out; nothing happens where nobody listens."""
+    if events is None:
+        yield
+        return
+    try:
+        events.hook.network_open(config=config)
+        yield
+    finally:
+        events.hook.network_close(config=config)

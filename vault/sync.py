@@ -31,7 +31,8 @@ from vault.archive.repository import PatientRepository, all_repositories
 from vault.archive.signing import Signer
 from vault.archive.stage import objects_in
 from vault.config import Config
-from vault.errors import VaultError
+from vault.errors import IntegrityError, VaultError
+from vault.events import network
 from vault.files import private_folder, sweep
 from vault.keys import Pseudonyms, read_pseudonym_key
 from vault.lock import run_lock
@@ -44,7 +45,7 @@ from vault.rois.retrieve import retrieve
 from vault.share.backend import open_share
 from vault.share.mirror import seal_commit
 from vault.share.outbox import Outbox
-from vault.sync_report import Delivery, SyncReport, counts
+from vault.sync_report import SyncReport, counts
 
 ROTATION = timedelta(days=7)
 """Images are retrieved anew at least this often, so what older runs retrieved says nothing about tonight."""
@@ -85,9 +86,12 @@ class _Sync:
         self._outbox = Outbox(private_folder(self._root / "outbox"))
 
     def run(self, patients: Sequence[PatientID] | None) -> SyncReport:
+        report = SyncReport(_new_run(self._now))
+        self._close_what_a_crash_left_open(report)
         self._tidy()
-        resumed = [self._commit(inbox, SyncReport(RunID(inbox.run))) for inbox in unfinished(self._root)]
-        report = SyncReport(_new_run(self._now), resumed=resumed)
+        for unfinished_inbox in unfinished(self._root):
+            earlier = SyncReport(RunID(unfinished_inbox.run))
+            report.resumed.append(self._commit(unfinished_inbox, earlier, resumed=True))
         inbox = Inbox(self._root / "inbox" / report.run)
         self._retrieve(inbox, report, patients)
         self._commit(inbox, report)
@@ -95,8 +99,25 @@ class _Sync:
         self._deliver(report)
         self._progress.stop()
         if self._events:
-            self._events.hook.run_finished(config=self._config, report=report.as_json())
+            with self._listening(report):
+                self._events.hook.run_finished(config=self._config, report=report.as_json())
         return report
+
+    def _close_what_a_crash_left_open(self, report: SyncReport) -> None:
+        """A process that was killed closes no network: the next one does, before anything else."""
+        if self._events:
+            try:
+                self._events.hook.network_close(config=self._config)
+            except VaultError as error:
+                report.failed.append(Failure("network", str(error)))
+
+    @contextmanager
+    def _listening(self, report: SyncReport) -> Iterator[None]:
+        """Whoever listens to announcements is a guest: what goes wrong there is said, and stops nothing."""
+        try:
+            yield
+        except Exception as error:  # a site's own code may raise anything
+            report.failed.append(Failure("a hook", f"{type(error).__name__}: {error}"))
 
     def _tidy(self) -> None:
         """Remove what a crash left half written; everything whole is kept and picked up below."""
@@ -108,8 +129,12 @@ class _Sync:
 
     def _retrieve(self, inbox: Inbox, report: SyncReport, patients: Sequence[PatientID] | None) -> None:
         try:
-            with self._network():
-                patients = list(patients) if patients else census(self._config, today=self._now.date())
+            with network(self._events, self._config):
+                if patients:
+                    patients = list(dict.fromkeys(patients))
+                else:
+                    patients = census(self._config, today=self._now.date())
+                    report.not_in_census = self._held_but_not_in(patients)
                 self._progress.start("Retrieving", len(patients))
                 last_complete = self._last_complete()
                 for retrieval in retrieve(
@@ -126,6 +151,11 @@ class _Sync:
             report.failed.append(Failure("retrieval", str(error)))
             report.stopped_by = error.exit_code
 
+    def _held_but_not_in(self, census_of_tonight: Sequence[PatientID]) -> int:
+        named = set(census_of_tonight)
+        held: list[Failure] = []
+        return sum(repository.patient_id not in named for repository in all_repositories(self._root, held))
+
     def _held(self, patient_id: PatientID) -> frozenset[ObjectKey]:
         try:
             repository = PatientRepository.open(self._root, patient_id)
@@ -141,6 +171,8 @@ class _Sync:
         dates: dict[str, date] = {}
         for event in self._ledger.events("runs"):
             started = datetime.fromisoformat(event["started"])
+            if started > self._now:  # of a clock that was wrong, then or now
+                continue
             if self._now - started > ROTATION:
                 break
             for pseudonym, entry in event["patients"].items():
@@ -150,7 +182,7 @@ class _Sync:
 
     # 3: offline
 
-    def _commit(self, inbox: Inbox, report: SyncReport) -> SyncReport:
+    def _commit(self, inbox: Inbox, report: SyncReport, *, resumed: bool = False) -> SyncReport:
         """Commit every patient of an inbox, write the run into the ledger, then empty the inbox.
 
         A patient who can't be committed (a damaged repository) stays in the inbox for the next run.
@@ -158,16 +190,28 @@ class _Sync:
         arrived = inbox.patients()
         committed = []
         self._progress.start("Comparing and committing", len(arrived))
-        night = self._night(report.run)
+        night = self._night(report.run, resumed=resumed)
         for patient_id in arrived:
             outcome = PatientOutcome()
             try:
                 outcome = commit_night(night, inbox, patient_id)
                 committed.append(patient_id)
-            except (VaultError, OSError) as error:  # of this patient's repository or inbox; the others go on
+            except OSError as error:  # without its path, which may name the patient
+                outcome.failed.append(
+                    Failure("", f"could not be committed: {error.strerror or type(error).__name__}")
+                )
+            except VaultError as error:
                 outcome.failed.append(Failure("", f"could not be committed: {error}"))
+                report.integrity |= isinstance(error, IntegrityError)
+            except (
+                Exception
+            ) as error:  # a defect of ours that one patient's data met must not stop the others
+                outcome.failed.append(
+                    Failure("", f"could not be committed: an unforeseen {type(error).__name__}")
+                )
             report.patients[patient_id] = outcome
-            self._announce(patient_id, outcome)
+            with self._listening(report):
+                self._announce(patient_id, outcome)
             self._progress.advance()
         report.anomalies.extend(inbox.refusals())
         self._record(report)
@@ -188,7 +232,7 @@ class _Sync:
             name = f"{report.run}.{number}"
         self._ledger.append("runs", name, event, when=self._now)
 
-    def _night(self, run: RunID) -> Night:
+    def _night(self, run: RunID, *, resumed: bool) -> Night:
         dicom = self._config.rois.dicom
         extra = [(entry.attribute, entry.reason) for entry in self._config.normal.volatile]
         return Night(
@@ -201,6 +245,7 @@ class _Sync:
             signer=self._signer,
             author=self._config.site.name,
             allowed_signers=self._config.vault.signing_key.parent / "allowed_signers",
+            resumed=resumed,
         )
 
     def _announce(self, patient_id: PatientID, outcome: PatientOutcome) -> None:
@@ -224,7 +269,7 @@ class _Sync:
             "run": report.run,
             "procedure": "sync",
             "vault": __version__,
-            "started": self._now.isoformat(),
+            "started": _began(report.run).astimezone(self._now.tzinfo).isoformat(),
             "patients": patients,
             "anomalies": report.anomalies,
             "failed": len(report.failed),
@@ -236,13 +281,20 @@ class _Sync:
         """Bring the outbox up to date with every repository: what git says is not sealed yet."""
         if self._config.share is None:
             return
-        repositories = list(all_repositories(self._root, report.delivered.failed))
+        damaged: list[Failure] = []
+        repositories = list(all_repositories(self._root, damaged))
+        report.delivered.failed.extend(damaged)
+        report.integrity |= bool(damaged)
         self._progress.start("Encrypting", len(repositories))
         for repository in repositories:
             try:
                 seal_commit(repository, self._config.vault.recipients, self._key, self._outbox)
             except VaultError as error:
                 report.delivered.failed.append(Failure("encryption", str(error)))
+                report.integrity |= isinstance(error, IntegrityError)
+            except OSError as error:  # no room: what is sealed already is delivered, and the rest follows
+                report.delivered.failed.append(Failure("encryption", error.strerror or type(error).__name__))
+                break
             self._progress.advance()
 
     def _deliver(self, report: SyncReport) -> None:
@@ -253,27 +305,19 @@ class _Sync:
             return
         self._progress.start("Delivering to the share", len(pending))
         try:
-            with self._network():
+            with network(self._events, self._config):
                 delivered = self._outbox.deliver(open_share(self._config.share.url), self._progress)
+                report.delivered.sent = delivered.sent
+                report.delivered.already = delivered.already
+                report.delivered.failed.extend(delivered.failed)
         except VaultError as error:
-            report.delivered = Delivery(waiting=len(pending), failed=[Failure("share", str(error))])
-            return
-        report.delivered.sent = delivered.sent
-        report.delivered.already = delivered.already
-        report.delivered.failed.extend(delivered.failed)
+            report.delivered.failed.append(Failure("share", str(error)))
         report.delivered.waiting = len(self._outbox.pending())
 
-    @contextmanager
-    def _network(self) -> Iterator[None]:
-        """Open the network and close it again on every way out."""
-        if self._events is None:
-            yield
-            return
-        try:
-            self._events.hook.network_open(config=self._config)
-            yield
-        finally:
-            self._events.hook.network_close(config=self._config)
+
+def _began(run: RunID) -> datetime:
+    """When a run began, from its name."""
+    return datetime.strptime(run[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
 def _new_run(now: datetime) -> RunID:

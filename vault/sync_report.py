@@ -28,6 +28,10 @@ class SyncReport:
     failed: list[Failure] = field(default_factory=list)
     stopped_by: ExitCode | None = None
     """The kind of error that ended the retrieval before it was through."""
+    integrity: bool = False
+    """Something in the archive is not what it must be."""
+    not_in_census: int | None = None
+    """Patients whom the vault holds and tonight's census does not name; None when the caller named the patients."""
     anomalies: list[str] = field(default_factory=list)
     delivered: Delivery = field(default_factory=Delivery)
     resumed: list[SyncReport] = field(default_factory=list)
@@ -35,13 +39,16 @@ class SyncReport:
 
     @property
     def exit_code(self) -> ExitCode:
-        """DONE; PARTIAL when something failed but something was done; FAILED when nothing was.
+        """DONE; PARTIAL when something failed but something was done; FAILED when nothing was; INTEGRITY above all.
 
-        An earlier run that was interrupted does not count: what it had not done, this one has tried again.
+        Failures of an earlier run, finished now, count too: nobody has been told of them yet.
         """
+        if self.integrity or any(run.integrity for run in self.resumed):
+            return ExitCode.INTEGRITY
         failed = [outcome for outcome in self.patients.values() if outcome.failed]
         if not (failed or self.failed or self.delivered.failed or self.anomalies):
-            return ExitCode.DONE
+            resumed = any(run.exit_code for run in self.resumed)
+            return ExitCode.PARTIAL if resumed else ExitCode.DONE
         if (self.failed or failed) and not any(map(_achieved, self.patients.values())):
             return self.stopped_by or ExitCode.FAILED
         return ExitCode.PARTIAL
@@ -53,6 +60,7 @@ class SyncReport:
             "patients": {patient_id: _outcome(outcome) for patient_id, outcome in self.patients.items()},
             "failed": [asdict(failure) for failure in self.failed],
             "anomalies": self.anomalies,
+            "not_in_census": self.not_in_census,
             "delivered": asdict(self.delivered),
             "resumed": [report.as_json() for report in self.resumed],
         }

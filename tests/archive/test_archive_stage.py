@@ -1,6 +1,8 @@
 """What arrived against what is held: added, changed, re-encoded, unchanged, removed, and never the wrong one."""
 
 import json
+from contextlib import nullcontext
+from io import BytesIO
 
 import pydicom
 import pytest
@@ -57,6 +59,9 @@ class Archive:
         self.tree, self.blobs = {}, {}
         self.nights = 0
 
+    def open(self, oid):
+        return nullcontext(BytesIO(self.blobs[oid]))
+
     def night(self, *data_sets, found=..., modalities=(), **retrieval):
         """Stage a night in which `data_sets` arrive; `found` is by default what was held and what arrived."""
         self.nights += 1
@@ -74,7 +79,7 @@ class Archive:
                 item.key for item in objects
             ]
         listed = None if found is None else tuple(FoundObject("1.2", key) for key in found)
-        stage = Stage(self.tree, self.blobs.__getitem__, workspace, SHIPPED, modalities)
+        stage = Stage(self.tree, self.open, workspace, SHIPPED, modalities)
         staged = stage.stage(objects, Retrieval(PATIENT, listed, **retrieval))
         for path, blob in staged.edits.items():
             if blob is None:
@@ -149,7 +154,7 @@ def test_what_was_found_but_did_not_arrive_is_missing_and_not_removed(archive):
 
 def test_an_interrupted_retrieval_keeps_what_arrived_and_removes_nothing(archive, tmp_path):
     archive.night(plan())
-    stage = Stage(archive.tree, archive.blobs.__getitem__, tmp_path, SHIPPED)
+    stage = Stage(archive.tree, archive.open, tmp_path, SHIPPED)
     staged = stage.stage([], None)
     assert staged.outcome.removed == []
     assert "interrupted" in staged.outcome.failed[0].reason
@@ -209,3 +214,26 @@ def test_generated_uids_are_filed_as_they_are(tmp_path):
     assert object_path(ObjectKey("CT", uid, uid)) == f"dicom/CT/{uid}/{uid}.dcm"
     (tmp_path / "x").write_bytes(b"")
     assert hash_file(tmp_path / "x").size == 0
+
+
+def test_one_sop_instance_in_two_series_is_two_objects(archive):
+    twins = [plan(), plan("B", series="1.2.7")]
+    archive.night(*twins)
+    for _ in range(2):
+        staged = archive.night(*twins)
+        assert (staged.outcome.unchanged, staged.outcome.removed, staged.edits) == (2, [], {})
+
+
+def test_what_came_before_a_later_run_only_adds(archive, tmp_path):
+    archive.night(plan("NEW"))
+    old = tmp_path / "old"
+    old.mkdir()
+    items = []
+    for number, data in enumerate([plan("OLD"), plan(uid="1.2.3.2")]):
+        data.save_as(old / f"{number}.dcm", enforce_file_format=True)
+        items.append(InboxObject(old / f"{number}.dcm", ObjectKey("RTPLAN", "1.2.3", data.SOPInstanceUID)))
+    stage = Stage(archive.tree, archive.open, old, SHIPPED, resumed=True, stale=True)
+    staged = stage.stage(items, Retrieval(PATIENT, ()))
+    assert (staged.outcome.changed, staged.outcome.removed) == ([], [])
+    assert staged.outcome.added == ["dicom/RTPLAN/1.2.3/1.2.3.2.dcm"]
+    assert "a later run has committed another version" in staged.outcome.failed[0].reason

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from vault.archive.blobs import Blob, hash_file
+from vault.archive.blobs import Blob, File, hash_file
 from vault.archive.message import night_message, normal_form_message
 from vault.archive.repository import PatientRepository
 from vault.archive.signing import Signer
-from vault.archive.stage import Stage, normal_form_path, objects_in
+from vault.archive.stage import Readable, Stage, normal_form_path, objects_in
+from vault.errors import IntegrityError
 from vault.files import CHUNK, private_folder
-from vault.model import PatientID, PatientOutcome, RunID
+from vault.model import Failure, PatientID, PatientOutcome, RunID
 from vault.normal.dicom import normal_form
 from vault.normal.volatile import VolatileTable
 from vault.rois.inbox import Inbox
@@ -38,12 +39,15 @@ class Night:
     signer: Signer
     author: str
     allowed_signers: Path
+    resumed: bool = False
+    """An earlier run that was interrupted is finished now."""
 
 
 def commit_night(night: Night, inbox: Inbox, patient_id: PatientID) -> PatientOutcome:
     """Commit what the inbox holds of one patient; returns the account of it.
 
-    1. Find the commit before this run; a crash after step 4 has left the run's own commit on top of it.
+    1. Find the commit before this run; a crash after step 4 has left the run's own commit on top of it. Where a
+       later run has committed since, what is held is newer than this inbox: it only adds.
     2. If the normal form's version differs, rewrite the held normal forms in a commit of their own.
     3. Stage the inbox against that tree: nothing is written to the repository yet.
     4. Commit: objects first, durable, the branch last. A crash before leaves the old night, after it the new.
@@ -51,14 +55,23 @@ def commit_night(night: Night, inbox: Inbox, patient_id: PatientID) -> PatientOu
     repository = PatientRepository.open(night.root, patient_id)
     tip = repository.tip() if repository else None
     base = _before_run(repository, tip, night.run)
+    failed: list[Failure] = []
     with _workspace(night.root) as workspace:
         if repository and base and base == tip:
-            base = tip = _renormalize(repository, base, night, workspace)
+            base = tip = _renormalize(repository, base, night, workspace, failed)
         tree = repository.tree(base) if repository and base else {}
-        read = repository.read if repository else _no_blob
-        stage = Stage(tree, read, workspace, night.volatile, night.modalities)
+        stage = Stage(
+            tree,
+            repository.stream if repository else _no_blob,
+            workspace,
+            night.volatile,
+            night.modalities,
+            resumed=night.resumed,
+            stale=night.resumed and _later_run(repository, base, night.run),
+        )
         staged = stage.stage(inbox.objects(patient_id), inbox.retrieval(patient_id))
         outcome = staged.outcome
+        outcome.failed.extend(failed)
         outcome.old_commit = base
         if base != tip:  # this run has committed before it was interrupted
             outcome.new_commit = tip
@@ -79,7 +92,16 @@ def _before_run(repository: PatientRepository | None, tip: str | None, run: RunI
     return info.parent if committed_by_run else tip
 
 
-def _renormalize(repository: PatientRepository, base: str, night: Night, workspace: Path) -> str:
+def _later_run(repository: PatientRepository | None, base: str | None, run: RunID) -> bool:
+    """Whether the tip was committed by a run that began after `run` (their names sort by time)."""
+    if repository is None or base is None:
+        return False
+    return repository.commit_info(base).trailers.get("Run", "") > run
+
+
+def _renormalize(
+    repository: PatientRepository, base: str, night: Night, workspace: Path, failed: list[Failure]
+) -> str:
     """Rewrite every held normal form when its version or the site's volatile table changed; returns the tip."""
     old = repository.commit_info(base).trailers.get("Normal-Form", "")
     if old == night.volatile.label:
@@ -87,19 +109,29 @@ def _renormalize(repository: PatientRepository, base: str, night: Night, workspa
     tree = repository.tree(base)
     edits: dict[str, Blob | None] = {}
     for number, path in enumerate(objects_in(tree)):
-        source, target = workspace / "object.dcm", workspace / f"renormalized-{number:07}.txt"
-        with repository.stream(tree[path]) as blob, source.open("wb") as copy:
-            while piece := blob.read(CHUNK):
-                copy.write(piece)
-        with target.open("xb") as out:
-            normal_form(source, out, night.volatile)
-        form = hash_file(target)
+        try:
+            form = _normal_form_anew(repository, tree[path], night, workspace, number)
+        except IntegrityError as error:  # this object's bytes are damaged; the others are not
+            failed.append(Failure(path, str(error)))
+            continue
         if tree.get(normal_form_path(path)) == form.oid:
-            target.unlink()
+            form.path.unlink()
         else:
             edits[normal_form_path(path)] = form
     message = normal_form_message(night.run, old, night.volatile.label, len(edits))
     return _commit(repository, base, edits, message, night, even_unchanged=True)
+
+
+def _normal_form_anew(
+    repository: PatientRepository, oid: str, night: Night, workspace: Path, number: int
+) -> File:
+    source, target = workspace / "object.dcm", workspace / f"renormalized-{number:07}.txt"
+    with repository.stream(oid) as blob, source.open("wb") as copy:
+        while piece := blob.read(CHUNK):
+            copy.write(piece)
+    with target.open("xb") as out:
+        normal_form(source, out, night.volatile)
+    return hash_file(target)
 
 
 def _commit(
@@ -122,7 +154,7 @@ def _commit(
     )
 
 
-def _no_blob(oid: str) -> bytes:
+def _no_blob(oid: str) -> AbstractContextManager[Readable]:
     raise LookupError(oid)
 
 

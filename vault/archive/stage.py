@@ -7,13 +7,16 @@ only a different normal form is a change. Nothing here writes to the repository:
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from vault.archive import summary
 from vault.archive.blobs import Blob, Bytes, File, hash_file
 from vault.errors import VaultError
-from vault.model import Failure, ObjectKey, PatientOutcome, Retrieval
+from vault.files import CHUNK
+from vault.model import Failure, FoundObject, ObjectKey, PatientOutcome, Retrieval
 from vault.names import safe_name
 from vault.normal.dicom import normal_form
 from vault.normal.lines import Line, parse
@@ -22,6 +25,20 @@ from vault.rois.inbox import InboxObject
 
 Tree = Mapping[str, str]
 """Path to blob id, the whole tree of a commit."""
+
+LONGEST_LINE = 1 << 16
+"""Bytes of a line of a normal form that the summary reads; contours and leaf positions tell it nothing."""
+
+
+class Readable(Protocol):
+    """A blob's content."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """Up to `size` bytes; none at the end."""
+
+
+OpenBlob = Callable[[str], AbstractContextManager[Readable]]
+"""Opens a blob of the repository by its id."""
 
 PLANS = frozenset({"RTPLAN"})
 RECORDS = frozenset({"RTRECORD"})
@@ -59,24 +76,30 @@ class Staged:
 class Stage:
     """Stages the objects of one patient against `base`, the tree before the night.
 
-    `read_blob` gives a blob of the repository by id; normal forms are written to `workspace` until they are
-    committed. `modalities` are those the census asks for: held objects of others are left alone.
+    `open_blob` opens a blob of the repository by id; normal forms are written to `workspace` until they are
+    committed. `modalities` are those the census asks for: held objects of others are left alone. `resumed` says that
+    an earlier run is finished late; with `stale`, a later run has committed since, so that nothing held is
+    overwritten or removed.
     """
 
     def __init__(
         self,
         base: Tree,
-        read_blob: Callable[[str], bytes],
+        open_blob: OpenBlob,
         workspace: Path,
         volatile: VolatileTable,
         modalities: Collection[str] = (),
+        *,
+        resumed: bool = False,
+        stale: bool = False,
     ) -> None:
         self._base = base
-        self._read_blob = read_blob
+        self._open_blob = open_blob
         self._workspace = workspace
         self._volatile = volatile
         self._modalities = frozenset(safe_name(modality) for modality in modalities)
-        self._held = {PurePosixPath(path).name: path for path in objects_in(base)}
+        self._resumed = resumed
+        self._stale = stale
         self._forms = 0
         self._staged = Staged()
 
@@ -89,49 +112,70 @@ class Stage:
         arrived = set()
         for item in objects:
             path = object_path(item.key)
-            arrived.add(PurePosixPath(path).name)
+            arrived.add(path)
             try:
-                self._stage_object(path, item.path)
+                self._stage_object(path, item)
             except VaultError as error:
                 self._fail(f"{item.key.modality} {item.key.sop_uid}", str(error))
         outcome = self._staged.outcome
-        if retrieval is None:
-            self._fail(
-                "",
-                "the retrieval was interrupted: what had arrived is kept, the rest follows with the next run",
-            )
-        else:
+        if retrieval is not None:
             outcome.complete = retrieval.complete
             outcome.not_due = len(retrieval.not_due)
             outcome.failed.extend(retrieval.failures)
             outcome.failed.extend(_missing(retrieval))
-            if retrieval.found is not None:
-                found = {f"{safe_name(item.key.sop_uid)}.dcm" for item in retrieval.found}
-                self._remove_all_but(found | arrived)
+            if retrieval.found is not None and not self._stale:
+                self._remove_what_is_gone(arrived, retrieval.found)
+        elif not self._resumed:
+            self._fail(
+                "",
+                "the retrieval was interrupted: what had arrived is kept, the rest follows with the next run",
+            )
         if self._staged.edits:
             self._staged.edits[summary.PATH] = Bytes(self._summary())
         return self._staged
 
-    def _stage_object(self, path: str, source: Path) -> None:
+    def _stage_object(self, path: str, item: InboxObject) -> None:
         outcome, edits = self._staged.outcome, self._staged.edits
-        file = hash_file(source)
+        file = hash_file(item.path)
         if self._base.get(path) == file.oid:
             outcome.unchanged += 1
             return
-        form = self._normal_form(source)
-        if path not in self._base:
-            outcome.added.append(path)
-            moved_from = self._held.get(PurePosixPath(path).name)
-            if moved_from:  # the same SOP instance under another series or modality
-                self._remove(moved_from)
-        elif self._base.get(normal_form_path(path)) == form.oid:
+        form = self._normal_form(item.path)
+        if self._base.get(normal_form_path(path)) == form.oid:
             outcome.reencoded += 1  # the first bytes are kept
             form.path.unlink()
+            return
+        if path not in self._base:
+            outcome.added.append(path)
+        elif self._stale:
+            form.path.unlink()
+            self._fail(
+                f"{item.key.modality} {item.key.sop_uid}",
+                "came in a run that was interrupted, and a later run has committed another version since: that is kept",
+            )
             return
         else:
             outcome.changed.append(path)
         edits[path] = file
         edits[normal_form_path(path)] = form
+
+    def _remove_what_is_gone(self, arrived: set[str], found: Iterable[FoundObject]) -> None:
+        """Remove what a complete query no longer finds, and what it now lists, and sent, elsewhere.
+
+        A query may call an object's series or modality otherwise than the object itself does, so only its SOP
+        instance decides that it is gone. One that arrived stays where its own data set says.
+        """
+        listed = {object_path(item.key) for item in found}
+        present = {PurePosixPath(path).name for path in listed | arrived}
+        sent = {PurePosixPath(path).name for path in arrived}
+        for path in objects_in(self._base):
+            name = PurePosixPath(path).name
+            moved = name in sent and path not in arrived and path not in listed
+            wanted = not self._modalities or modality_of(path) in self._modalities
+            if moved or (wanted and name not in present):
+                self._staged.outcome.removed.append(path)
+                self._staged.edits[path] = None
+                self._staged.edits[normal_form_path(path)] = None
 
     def _normal_form(self, source: Path) -> File:
         self._forms += 1
@@ -140,18 +184,6 @@ class Stage:
             normal_form(source, out, self._volatile)
         return hash_file(target)
 
-    def _remove_all_but(self, present: set[str]) -> None:
-        for path in objects_in(self._base):
-            wanted = not self._modalities or modality_of(path) in self._modalities
-            if wanted and PurePosixPath(path).name not in present:
-                self._remove(path)
-
-    def _remove(self, path: str) -> None:
-        if path not in self._staged.edits:
-            self._staged.outcome.removed.append(path)
-            self._staged.edits[path] = None
-            self._staged.edits[normal_form_path(path)] = None
-
     def _fail(self, subject: str, reason: str) -> None:
         self._staged.outcome.failed.append(Failure(subject, reason))
 
@@ -159,8 +191,10 @@ class Stage:
         plans: dict[str, summary.Summary] = {}
         records: dict[str, summary.Summary] = {}
         if summary.PATH in self._base:
-            plans, records = summary.parse(self._read_blob(self._base[summary.PATH]))
-        for path, blob in self._staged.edits.items():
+            with self._open_blob(self._base[summary.PATH]) as stream:
+                plans, records = summary.parse(b"".join(iter(lambda: stream.read(CHUNK), b"")))
+        removals_first = sorted(self._staged.edits.items(), key=lambda edit: edit[1] is not None)
+        for path, blob in removals_first:  # an object that moved to another series comes after it went
             modality, name = modality_of(path), PurePosixPath(path)
             if name.suffix != ".txt" or modality not in PLANS | RECORDS:
                 continue
@@ -183,12 +217,27 @@ class Stage:
 
     def _lines(self, blob: Blob | str) -> Iterator[Line]:
         if isinstance(blob, str):
-            yield from parse(self._read_blob(blob).splitlines(keepends=True))
+            with self._open_blob(blob) as stream:
+                yield from parse(_lines_of(stream))
         elif isinstance(blob, File):
             with blob.path.open("rb") as form:
-                yield from parse(form)
+                yield from parse(_lines_of(form))
         else:
             yield from parse(blob.data.splitlines(keepends=True))
+
+
+def _lines_of(stream: Readable) -> Iterator[bytes]:
+    """The lines of a normal form, without those too long to say anything that a summary needs."""
+    rest = b""
+    passing_over = False
+    while piece := stream.read(CHUNK):
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            if not passing_over and len(line) <= LONGEST_LINE:
+                yield line
+            passing_over = False
+        if len(rest) > LONGEST_LINE:
+            rest, passing_over = b"", True
 
 
 def _missing(retrieval: Retrieval) -> Iterator[Failure]:

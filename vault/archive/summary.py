@@ -39,35 +39,43 @@ Summary = dict[str, Any]
 
 def demographics(lines: Iterable[Line]) -> dict[str, str]:
     """Patient module values of one object (PS3.3 C.7.1.1), under the keys of patient.json."""
-    return _top_level(lines, _DEMOGRAPHICS)
+    found: dict[str, str] = {}
+    for line in lines:
+        if line.path in _DEMOGRAPHICS:
+            found[_DEMOGRAPHICS[line.path]] = _unquoted(line.value)
+            if len(found) == len(_DEMOGRAPHICS):
+                break
+    return found
 
 
 def plan_entry(lines: Iterable[Line]) -> Summary:
     """What patient.json says of one RT plan: label, date, approval, intent, fractions planned."""
-    lines = list(lines)
-    entry: Summary = _top_level(lines, _PLAN)
-    planned = [line.value for line in lines if _FRACTIONS.fullmatch(line.path)]
-    entry["fractions_planned"] = sum(int(value) for value in planned if value.isdecimal())
-    return entry
+    entry: Summary = {}
+    planned = 0
+    for line in lines:
+        if line.path in _PLAN:
+            entry[_PLAN[line.path]] = _unquoted(line.value)
+        elif line.value.isdecimal() and _FRACTIONS.fullmatch(line.path):
+            planned += int(line.value)
+    return {**entry, "fractions_planned": planned}
 
 
 def record_entry(lines: Iterable[Line]) -> Summary:
     """What patient.json says of one treatment record: when, of which plan, which fraction, ended how."""
-    lines = list(lines)
-    entry: Summary = _top_level(lines, _RECORD)
+    entry: Summary = {}
     fractions: set[int] = set()
     endings: set[str] = set()
     for line in lines:
-        if _RECORD_PLAN.fullmatch(line.path):
+        if line.path in _RECORD:
+            entry[_RECORD[line.path]] = _unquoted(line.value)
+        elif _RECORD_PLAN.fullmatch(line.path):
             entry["plan"] = line.value.split(" ", 1)[0]
         elif match := _RECORD_BEAM.fullmatch(line.path):
             if match[1] == "CurrentFractionNumber" and line.value.isdecimal():
                 fractions.add(int(line.value))
             elif match[1] == "TreatmentTerminationStatus":
                 endings.add(_unquoted(line.value))
-    entry["fractions"] = sorted(fractions)
-    entry["termination"] = sorted(endings)
-    return entry
+    return {**entry, "fractions": sorted(fractions), "termination": sorted(endings)}
 
 
 def compose(
@@ -98,10 +106,6 @@ def parse(data: bytes) -> tuple[dict[str, Summary], dict[str, Summary]]:
     """Plans and records of a patient.json that `compose` wrote."""
     summary = json.loads(data)
     return summary["plans"], summary["treatments"]
-
-
-def _top_level(lines: Iterable[Line], wanted: Mapping[str, str]) -> dict[str, str]:
-    return {wanted[line.path]: _unquoted(line.value) for line in lines if line.path in wanted}
 
 
 def _unquoted(value: str) -> str:
