@@ -201,9 +201,10 @@ def test_a_damaged_repository_stops_no_other_patient(orthanc, tmp_path):
     vault = TestVault(tmp_path / "vault", orthanc, peers.patients_in(peers.loadable()))
     night(vault, 0)
     (vault.folder / "repos" / "99999999.git" / "refs" / "heads" / "main").write_text("0" * 39 + "1\n")
-    report, _ = night(vault, 3)
+    report, _ = night(vault, 4)
     failed = [key for key, entry in report["patients"].items() if entry["failed"]]
     assert failed == ["99999999"]
+    assert "could not be committed" in reasons(report)[0]
 
 
 def test_no_name_in_what_is_logged_or_shared(orthanc, tmp_path):

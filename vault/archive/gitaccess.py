@@ -14,7 +14,7 @@ from pathlib import Path
 import pygit2
 from pygit2.enums import ConfigLevel
 
-from vault.errors import IntegrityError, VaultError
+from vault.errors import DAMAGED, IntegrityError, VaultError
 
 _OPEN_FILES = min(512, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 """Pack files that libgit2 keeps open; without a bound, a thousand packs are a thousand descriptors."""
@@ -46,9 +46,7 @@ def open_repository(path: Path) -> pygit2.Repository:
                 "The archive's repositories belong to another user; run vault as the user who owns the vault's "
                 "root folder, or give the folder to this one with `chown -R`."
             ) from error
-        raise IntegrityError(
-            "A repository of the archive can't be opened; check the disk and restore it from the share."
-        ) from error
+        raise IntegrityError(f"A repository of the archive can't be opened. {DAMAGED}") from error
 
 
 def environment() -> dict[str, str]:

@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta, timezone
 import pygit2
 
 from vault.archive.signing import Signer
-from vault.errors import IntegrityError, UsageError, VaultError
+from vault.errors import DAMAGED, IntegrityError, UsageError
 
 EMAIL = "vault@localhost"
 """Nobody's address: commits are made by the vault, and identified by their signature."""
@@ -165,13 +165,11 @@ class Revisions:
 
 
 def read_commit(repository: pygit2.Repository, oid: str) -> pygit2.Commit:
-    """Return the commit `oid`. Raises VaultError when it is not there, IntegrityError when it is damaged."""
+    """Return a commit that the repository itself names. Raises IntegrityError when it is missing or damaged."""
     try:
         found = repository.get(oid)
     except pygit2.GitError as error:
-        raise IntegrityError(
-            "A commit of the archive is damaged; restore the repository from the share."
-        ) from error
+        raise IntegrityError(f"A commit of the archive is damaged. {DAMAGED}") from error
     if not isinstance(found, pygit2.Commit):
-        raise VaultError(f"There is no commit {oid} in this repository.")
+        raise IntegrityError(f"The commit {oid} is missing in a repository. {DAMAGED}")
     return found
