@@ -152,6 +152,8 @@ def _lines(report: Report, *, signatures: bool) -> list[str]:
     if report.strangers:
         lines.append(f"NOT OF THIS EXPORT, nobody vouches for it: {len(report.strangers)} files")
         lines += [f"  {path}" for path in report.strangers[:10]]
+    if not any(exported.commit for exported in report.patients):
+        return lines
     proved = "checksums and signatures" if signatures else "checksums, but not signatures,"
     lines.append(
         f"{proved} checked while writing; check again with: cd {report.to} && sha256sum --quiet -c SHA256SUMS"

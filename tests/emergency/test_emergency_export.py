@@ -258,7 +258,7 @@ def test_another_state_of_a_patient_is_never_mixed_in(
     before = contents(tmp_path / "out")
     department.commit("12345", edits_of("RTPLAN", "1.2.3.5.9", RTPlanLabel="NEW"))
     report = run_export(repository)
-    assert report.exit_code == ExitCode.PARTIAL
+    assert report.exit_code == ExitCode.FAILED
     assert "empty folder" in report.patients[0].failures[0].reason
     assert contents(tmp_path / "out") == before
     stock_check(tmp_path / "out")

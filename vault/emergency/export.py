@@ -43,9 +43,11 @@ class Report:
 
     @property
     def exit_code(self) -> ExitCode:
-        """4 when something was not what its checksum says, 3 when something is missing, else 0."""
+        """4 when something is not what its checksum says, 1 when nobody was exported, 3 when something is missing."""
         if not all(patient.integrity for patient in self.patients):
             return ExitCode.INTEGRITY
+        if self.patients and not any(patient.commit for patient in self.patients):
+            return ExitCode.FAILED
         failed = self.strangers or any(patient.failures for patient in self.patients)
         return ExitCode.PARTIAL if failed else ExitCode.DONE
 
