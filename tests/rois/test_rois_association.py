@@ -7,6 +7,8 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from rois_kit import configuration, image, run
 
+from vault.model import ObjectKey
+from vault.names import safe_name
 from vault.rois.association import MODELS, Connection
 from vault.rois.inbox import Inbox
 
@@ -14,10 +16,16 @@ STUDY = MODELS["study"]
 
 
 @contextmanager
-def scripted(objects, on_get):
-    """A ROIS that lists `objects` at every level and answers C-GET with `on_get`."""
+def scripted(objects, on_get, modality="RTPLAN", refuse=()):
+    """A ROIS that lists `objects`, all of `modality`, at every level and answers C-GET with `on_get`.
+
+    It refuses queries for the patients in `refuse`.
+    """
 
     def find(event):
+        if event.identifier.get("PatientID") in refuse:
+            yield 0xA700, None
+            return
         level = event.identifier.QueryRetrieveLevel
         for item in objects if level == "IMAGE" else objects[:1]:
             answer = Dataset()
@@ -29,7 +37,7 @@ def scripted(objects, on_get):
                 "SOPClassUID",
             ):
                 setattr(answer, keyword, item[keyword].value)
-            answer.Modality = "RTPLAN"
+            answer.Modality = modality
             yield 0xFF00, answer
 
     server = AE(ae_title="ROIS")
@@ -110,3 +118,20 @@ def test_an_association_that_is_always_lost_is_a_failure_but_no_removal_and_ends
     assert len(done.missing) == 1
     assert "ended the connection" in done.failures[0].reason
     assert "Secret" not in str(done.failures)
+
+
+@pytest.mark.parametrize(
+    ("modality", "held", "wanted"),
+    [("", False, True), ("XX", True, True), ("XX", False, False), ("RTPLAN", False, True)],
+)
+def test_what_the_rois_calls_an_object_does_not_take_a_held_one_out_of_sight(
+    tmp_path, modality, held, wanted
+):
+    made = image(Modality="RTPLAN")
+    keys = [ObjectKey("RTPLAN", safe_name(made.SeriesInstanceUID), safe_name(made.SOPInstanceUID))]
+    with scripted([made], give([made]), modality) as port:
+        config = configuration(tmp_path, port=port, method="get", census='modalities = ["RTPLAN"]')
+        inbox = Inbox(tmp_path / "inbox" / "1")
+        retrieval = run(config, inbox, ["P1"], held=keys if held else [])["P1"]
+    assert retrieval.complete
+    assert bool(inbox.arrived("P1")) is wanted

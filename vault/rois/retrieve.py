@@ -106,8 +106,8 @@ class _Session:
                 "the ROIS knows no such patient; correct the census, or look for the patient under another ID"
             )
             return Retrieval(patient_id, None, failures=tuple(answer.failures) or (Failure("", reason),))
-        wanted = self._config.census.modalities
-        objects = [item for item in answer.found if not wanted or item.key.modality in wanted]
+        held_uids = {key.sop_uid for key in held}
+        objects = [item for item in answer.found if self._wants(item, held_uids)]
         todo = plan(objects, held, self._config.retrieve.policy, today, last_complete)
         course = _Course()
         missing = self._fetch(patient_id, todo, course)
@@ -122,6 +122,15 @@ class _Session:
             tuple(missing),
             (*answer.failures, *self._causes(missing, course)),
         )
+
+    def _wants(self, item: FoundObject, held_uids: Collection[str]) -> bool:
+        """Whether an object belongs to what `[census] modalities` selects.
+
+        What the query calls an object is only the peer's word: one that is held stays under watch whatever its
+        modality is said to be now, and one without a modality might be of any.
+        """
+        wanted, modality = self._config.census.modalities, item.key.modality
+        return not wanted or not modality or modality in wanted or safe_name(item.key.sop_uid) in held_uids
 
     def _fetch(self, patient_id: PatientID, todo: RetrievalPlan, course: _Course) -> list[FoundObject]:
         """Ask for what is due, then again for what did not come; returns what still is missing."""
