@@ -10,6 +10,7 @@ import pytest
 from rois_kit import TODAY, configuration, run
 
 from vault.config import Config
+from vault.errors import PeerError
 from vault.rois.census import census
 from vault.rois.inbox import Inbox
 
@@ -186,5 +187,9 @@ def test_the_census_names_those_with_a_recent_treatment_record(kind, tmp_path):
         )
         assert census(config, today=TODAY) == ["99999999"]
         # dcmqrscp does not say when a treatment was: then its patient is not left out.
-        later = census(config, today=TODAY.replace(year=2100))
-        assert later == ([] if kind == "orthanc" else ["99999999"])
+        later = TODAY.replace(year=2100)
+        if kind == "dcmqrscp":
+            assert census(config, today=later) == ["99999999"]
+        else:
+            with pytest.raises(PeerError, match="found nobody"):
+                census(config, today=later)

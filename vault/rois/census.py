@@ -7,8 +7,8 @@ from datetime import date, timedelta
 from pydicom.dataset import Dataset
 
 from vault.config import Config
-from vault.errors import ConfigError
-from vault.model import PatientID
+from vault.errors import ConfigError, PeerError
+from vault.model import Failure, PatientID
 from vault.rois.association import Connection
 from vault.rois.query import Finder, RefusedError, text_of
 from vault.rois.uids import is_uid, unfit_patient_id
@@ -17,15 +17,25 @@ RECORD = "RTRECORD"
 """Modality of treatment records."""
 
 
-def census(config: Config, *, today: date | None = None) -> list[PatientID]:
+def census(
+    config: Config, *, today: date | None = None, refused: list[Failure] | None = None
+) -> list[PatientID]:
     """The patients to retrieve, sorted as the source has them, each once.
 
+    `refused` gets a Failure when the ROIS names patients by IDs that can't be asked for.
+
     Raises ConfigError when the list is empty or holds an ID that would match others, PeerError when the ROIS
-    can't be asked.
+    can't be asked or names nobody: an empty department is less likely than a ROIS that keeps something back.
     """
     if config.census.source == "list":
         return _listed(config)
-    return _treated(config, (today or date.today()) - timedelta(days=config.census.days))
+    found = _treated(config, (today or date.today()) - timedelta(days=config.census.days))
+    unfit = sum(bool(unfit_patient_id(text)) for text in found)
+    if unfit and refused is not None:
+        refused.append(_unfit(unfit))
+    if len(found) == unfit:
+        raise _nobody(config.census.days, unfit)
+    return sorted(PatientID(text) for text in found if not unfit_patient_id(text))
 
 
 def _listed(config: Config) -> list[PatientID]:
@@ -46,27 +56,42 @@ def _listed(config: Config) -> list[PatientID]:
     return [PatientID(text) for text in ids]
 
 
-def _treated(config: Config, since: date) -> list[PatientID]:
-    """Everyone with a treatment record dated `since` or later, as the ROIS has them."""
+def _treated(config: Config, since: date) -> set[str]:
+    """Everyone with a treatment record dated `since` or later, and IDs that say nothing, as the ROIS has them."""
     connection = Connection(config)
     finder = Finder(connection, config.rois.dicom.retrieve, relational=config.retrieve.relational)
     try:
         found = _by_records(finder, since) if config.retrieve.relational else None
-        if found is None:
-            found = _by_studies(finder, since)
+        return found or _by_studies(finder, since)
     finally:
         connection.close()
-    return sorted(PatientID(text) for text in found if not unfit_patient_id(text))
+
+
+def _unfit(number: int) -> Failure:
+    return Failure(
+        "census",
+        f"{number} patient ID{'s' * (number > 1)} from the ROIS can't be asked for: empty, too long or with a "
+        "wildcard; correct them there. Nothing of these patients is kept.",
+    )
+
+
+def _nobody(days: int, unfit: int) -> PeerError:
+    found = f"nobody but {unfit} whose ID can't be asked for" if unfit else "nobody"
+    return PeerError(
+        f"The census found {found}: the ROIS names no treatment record in the last {days} days. If that can't be, "
+        "raise [census] days, check what the ROIS lets this computer see, or list the patients in vault.toml."
+    )
 
 
 def _by_records(finder: Finder, since: date) -> set[str] | None:
-    """One relational query for recent treatment records; None when the peer refuses it or finds none."""
+    """One relational query for recent treatment records; None when the peer refuses it or finds nobody."""
     keys = {"Modality": RECORD, "TreatmentDate": f"{since:%Y%m%d}-", "PatientID": "", "SOPInstanceUID": ""}
     try:
         answers = [item for item in finder.query("IMAGE", keys) if text_of(item, "Modality") == RECORD]
     except RefusedError:
         return None
-    return {text_of(item, "PatientID") for item in answers if _recent(item, since)} or None
+    found = {text_of(item, "PatientID") for item in answers if _recent(item, since)}
+    return None if all(map(unfit_patient_id, found)) else found
 
 
 def _by_studies(finder: Finder, since: date) -> set[str]:
@@ -78,12 +103,12 @@ def _by_studies(finder: Finder, since: date) -> set[str]:
     found: set[str] = set()
     for study in list(finder.query("STUDY", keys)):
         patient_id, uid = text_of(study, "PatientID"), text_of(study, "StudyInstanceUID")
-        known = patient_id in found or unfit_patient_id(patient_id) or not is_uid(uid)
-        if (
-            not known
-            and _may_hold_records(study)
-            and _treated_in(finder, PatientID(patient_id), study, since)
-        ):
+        if patient_id in found or not _may_hold_records(study):
+            continue
+        unfit = unfit_patient_id(patient_id) or not is_uid(
+            uid
+        )  # what can't be looked at is not left out in silence
+        if unfit or _treated_in(finder, PatientID(patient_id), study, since):
             found.add(patient_id)
     return found
 
