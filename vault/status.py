@@ -12,7 +12,7 @@ from typing import Any
 from vault.archive.ledger import Ledger
 from vault.archive.repository import PatientRepository, all_repositories
 from vault.config import Config
-from vault.errors import IntegrityError
+from vault.errors import IntegrityError, VaultError
 from vault.keys import Pseudonyms
 from vault.model import Failure
 
@@ -62,17 +62,24 @@ def status(config: Config) -> Status:
             result.patients[repository.patient_id] = _kept(repository)
         except IntegrityError as error:
             result.damaged.append(Failure(repository.path.name, str(error)))
-    ledger = Ledger(root)
-    if ledger.head():
-        pseudonyms = Pseudonyms.load(config.vault.pseudonym_key)
-        runs = list(islice(ledger.events("runs"), RUNS_READ))
-        result.last_run = runs[0] if runs else None
-        _add_runs(result.patients, runs, pseudonyms)
+    try:
+        runs = _runs(root)
+    except VaultError as error:
+        result.damaged.append(Failure("ledger.git", str(error)))
+        runs = []
+    if runs:
+        result.last_run = runs[0]
+        _add_runs(result.patients, runs, Pseudonyms.load(config.vault.pseudonym_key))
     result.unfinished = sorted(_names(root / "inbox"))
     result.waiting = len(_names(root / "outbox"))
     result.quarantined = sum(name.endswith(".dcm") for name in _names(root / "quarantine"))
     result.off = _off(config)
     return result
+
+
+def _runs(root: Path) -> list[dict[str, Any]]:
+    ledger = Ledger(root)
+    return list(islice(ledger.events("runs"), RUNS_READ)) if ledger.head() else []
 
 
 def _kept(repository: PatientRepository) -> PatientStatus:

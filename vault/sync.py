@@ -18,6 +18,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -46,6 +47,9 @@ from vault.share.backend import open_share
 from vault.share.mirror import seal_commit
 from vault.share.outbox import Outbox
 from vault.sync_report import SyncReport, counts
+
+RUNS_READ = 60
+"""Runs of the ledger that are looked at: more than there are in a week."""
 
 ROTATION = timedelta(days=7)
 """Images are retrieved anew at least this often, so what older runs retrieved says nothing about tonight."""
@@ -90,8 +94,7 @@ class _Sync:
         self._close_what_a_crash_left_open(report)
         self._tidy()
         for unfinished_inbox in unfinished(self._root):
-            earlier = SyncReport(RunID(unfinished_inbox.run))
-            report.resumed.append(self._commit(unfinished_inbox, earlier, resumed=True))
+            self._resume(unfinished_inbox, report)
         inbox = Inbox(self._root / "inbox" / report.run)
         self._retrieve(inbox, report, patients)
         self._commit(inbox, report)
@@ -102,6 +105,13 @@ class _Sync:
             with self._listening(report):
                 self._events.hook.run_finished(config=self._config, report=report.as_json())
         return report
+
+    def _resume(self, inbox: Inbox, report: SyncReport) -> None:
+        try:
+            report.resumed.append(self._commit(inbox, SyncReport(RunID(inbox.run)), resumed=True))
+        except Exception as error:  # an inbox that can't be read must not stop the nights after it
+            said = str(error) if isinstance(error, VaultError) else f"an unforeseen {type(error).__name__}"
+            report.failed.append(Failure(f"run {inbox.run}", f"could not be finished: {said}"))
 
     def _close_what_a_crash_left_open(self, report: SyncReport) -> None:
         """A process that was killed closes no network: the next one does, before anything else."""
@@ -136,7 +146,7 @@ class _Sync:
                     patients = census(self._config, today=self._now.date())
                     report.not_in_census = self._held_but_not_in(patients)
                 self._progress.start("Retrieving", len(patients))
-                last_complete = self._last_complete()
+                last_complete = self._last_complete(report)
                 for retrieval in retrieve(
                     self._config,
                     patients,
@@ -166,10 +176,16 @@ class _Sync:
         parts = (PurePosixPath(path).parts for path in objects_in(tree))
         return frozenset(ObjectKey(part[1], part[2], part[3].removesuffix(".dcm")) for part in parts)
 
-    def _last_complete(self) -> Callable[[PatientID], date | None]:
-        """When each patient was last retrieved completely, as the ledger has it."""
+    def _last_complete(self, report: SyncReport) -> Callable[[PatientID], date | None]:
+        """When each patient was last retrieved completely, as the ledger has it; never, where it can't be read."""
         dates: dict[str, date] = {}
-        for event in self._ledger.events("runs"):
+        try:
+            runs = list(islice(self._ledger.events("runs"), RUNS_READ))
+        except VaultError as error:
+            report.failed.append(Failure("ledger", str(error)))
+            report.integrity |= isinstance(error, IntegrityError)
+            return lambda _: None
+        for event in runs:
             started = datetime.fromisoformat(event["started"])
             if started > self._now:  # of a clock that was wrong, then or now
                 continue
@@ -214,7 +230,12 @@ class _Sync:
                 self._announce(patient_id, outcome)
             self._progress.advance()
         report.anomalies.extend(inbox.refusals())
-        self._record(report)
+        try:
+            self._record(report)
+        except VaultError as error:  # the inbox stays, so that a later run can record what this one did
+            report.failed.append(Failure("ledger", str(error)))
+            report.integrity |= isinstance(error, IntegrityError)
+            return report
         for patient_id in committed:
             inbox.clear(patient_id)
         if len(committed) == len(arrived):

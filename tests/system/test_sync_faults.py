@@ -11,6 +11,8 @@ import pytest
 from vaults import TestVault
 
 from vault.lock import run_lock
+from vault.model import Retrieval
+from vault.rois.inbox import Inbox
 
 pytestmark = pytest.mark.system
 
@@ -226,3 +228,34 @@ def test_a_vault_that_was_moved_goes_on(orthanc, tmp_path):
     vault.folder, vault.toml = tmp_path / "elsewhere", tmp_path / "elsewhere" / "vault.toml"
     report, _ = night(vault, 0)
     assert report["patients"]["99999999"]["unchanged"] > 0
+
+
+def test_a_damaged_ledger_stops_no_retrieval_and_is_said(orthanc, tmp_path):
+    vault = TestVault(tmp_path / "vault", orthanc, ALONE)
+    night(vault, 0)
+    reference = vault.folder / "ledger.git" / "refs" / "heads" / "main"
+    before = reference.read_text()
+    reference.write_text("0" * 39 + "1\n")
+    report, _ = night(vault, 4)
+    assert {failure["subject"] for failure in report["failed"]} == {"ledger"}
+    assert report["patients"]["99999999"]["unchanged"] > 0
+    assert "DAMAGED" in vault.command("status").stdout
+    reference.write_text(before)
+    report, _ = night(vault, 0)
+    assert [earlier["run"] for earlier in report["resumed"]] != []
+
+
+def test_an_inbox_that_can_not_be_read_stops_no_later_night(orthanc, tmp_path):
+    vault = TestVault(tmp_path / "vault", orthanc, ALONE)
+    night(vault, 0)
+    stuck = Inbox(vault.folder / "inbox" / "20200101T020000Z-0000")
+    stuck.record(Retrieval("99999999", ()))
+    for record in (vault.folder / "inbox").rglob("*.json"):
+        record.write_bytes(b"\0" * 40)
+    report, _ = night(vault, 3)
+    assert report["patients"]["99999999"]["complete"]
+    said = [
+        *report["failed"],
+        *(f for run in report["resumed"] for o in run["patients"].values() for f in o["failed"]),
+    ]
+    assert said != []
