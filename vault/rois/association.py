@@ -6,6 +6,7 @@ Whatever goes wrong becomes a PeerError whose sentence says what was tried and w
 from __future__ import annotations
 
 import logging
+import math
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +38,18 @@ MODELS = {
 """Query/Retrieve SOP classes by information model (PS3.4 C.6)."""
 
 SYNTAXES = [ImplicitVRLittleEndian, ExplicitVRLittleEndian]
+
+PENDING = (0xFF00, 0xFF01)
+"""Statuses after which more follows (PS3.4 Tables C.4-1 to C.4-3)."""
+
+TIMEOUTS = 10
+"""How many time-outs any request may take from its first byte to its final response."""
+
+LEAST_TIME = 60.0
+"""Seconds that it may take at any rate."""
+
+TIME_PER_OBJECT = 2.0
+"""Seconds that a request may take longer for each object that it asks for."""
 
 _REJECTIONS = {
     (1, 2): "it does not know DICOM's application context",
@@ -125,24 +138,52 @@ class Connection:
         identifier: Dataset,
         doing: str,
         alive: Callable[[], int] | None = None,
+        objects: int = 0,
     ) -> Iterator[tuple[Dataset, Dataset | None]]:
-        """Yield status and identifier of each response to one request.
+        """Yield status and identifier of each response to one request for so many `objects`.
 
-        While `alive` (a count of what arrived) goes up, the peer is not silent even if it sends no response.
-        Raises PeerError when the association is lost.
+        While `alive` (a count of what arrived) goes up, the peer is not silent even if it sends no response. All
+        in all it has ten time-outs, or a minute and two seconds per object if that is longer: neither a pending
+        response nor a trickle of bytes makes it more.
+
+        Raises PeerError when the association is lost or the time is up.
         """
         association = self.open()
-        association.dimse.get_msg.alive = alive or (lambda: 0)
-        arguments: list[Any] = [identifier]
-        send = getattr(association, f"send_c_{operation}")
-        if operation == MOVE:
-            arguments.append(self._config.receiver.ae_title)
         started = time.monotonic()
-        for status, answer in send(*arguments, query_model=MODELS[model][operation]):
+        allowed = max(self._config.retrieve.timeout * TIMEOUTS, LEAST_TIME + TIME_PER_OBJECT * objects)
+        association.dimse.get_msg.expect(alive or (lambda: 0), started + allowed)
+        for status, answer in self._sent(association, operation, model, identifier, doing):
+            over = time.monotonic() > association.dimse.get_msg.deadline
+            if over and ("Status" not in status or status.Status in PENDING):
+                self._unfinished(doing, allowed)
             if "Status" not in status:
                 self._lost(doing, time.monotonic() - started)
             started = time.monotonic()
             yield status, answer
+
+    def _sent(
+        self, association: Any, operation: str, model: str, identifier: Dataset, doing: str
+    ) -> Iterator[tuple[Dataset, Dataset | None]]:
+        """Send one request; what pynetdicom raises on the way, of whatever kind, is a lost association."""
+        arguments: list[Any] = [identifier]
+        if operation == MOVE:
+            arguments.append(self._config.receiver.ae_title)
+        try:
+            send = getattr(association, f"send_c_{operation}")
+            yield from send(*arguments, query_model=MODELS[model][operation])
+        except Exception as error:
+            self.drop()
+            raise PeerError(
+                f"The connection with the ROIS ({self.label}) was lost during {doing} ({type(error).__name__}): "
+                "it ended early, or brought something that can't be understood; see the log of the ROIS."
+            ) from None
+
+    def _unfinished(self, doing: str, allowed: float) -> None:
+        self.drop()
+        raise PeerError(
+            f"The ROIS ({self.label}) did not finish within {allowed:.0f} s during {doing}; check its service and "
+            "the network, or raise [retrieve] timeout."
+        )
 
     def _lost(self, doing: str, waited: float) -> None:
         timeout = self._config.retrieve.timeout
@@ -223,24 +264,31 @@ class _Patience:
     messages, and pauses for a request only after a moment in which it may take, and drop, an answer. An answer
     lost so would be an object that the ROIS no longer has.
 
-    The time-out begins anew as long as `alive` goes up between two of its expiries.
+    The time-out begins anew as long as `alive` goes up between two of its expiries, but not past `deadline` (of
+    the monotonic clock): then it is as if the peer had fallen silent.
     """
 
     def __init__(self, association: Any) -> None:
         self._association = association
         self._impatient = association.dimse.get_msg
         self.alive: Callable[[], int] = lambda: 0
+        self.deadline = math.inf
+
+    def expect(self, alive: Callable[[], int], deadline: float) -> None:
+        """Wait for the answers to another request."""
+        self.alive, self.deadline = alive, deadline
 
     def __call__(self, block: bool = False) -> Any:
         if not block:
             return None, None
         association = self._association
-        while True:
+        while time.monotonic() < self.deadline:
             before = self.alive()
             context, message = self._impatient(block)
             ended = not association.is_established or association.acse.is_aborted()
             if message is not None or ended or self.alive() == before:
                 return context, message
+        return None, None
 
 
 def _query_contexts(retrieve: str) -> list[Any]:

@@ -29,6 +29,8 @@ class Move:
     study_uid: str
     series_uid: str
     sop_uids: tuple[str, ...] = ()
+    objects: int = 1
+    """How many objects it asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def plan(
         if first.key.modality in BY_INSTANCE or len(wanted) * 2 <= len(series):
             instances += wanted
         elif wanted:
-            series_moves.append(Move(first.study_uid, first.key.series_uid))
+            series_moves.append(Move(first.study_uid, first.key.series_uid, objects=len(series)))
             wanted = series
         due += wanted
         not_due += [item.key for item in series if item not in wanted]
@@ -82,7 +84,8 @@ def instance_moves(objects: Iterable[FoundObject], at_once: int) -> Iterator[Mov
         first = series[0]
         for start in range(0, len(series), at_once):
             batch = series[start : start + at_once]
-            yield Move(first.study_uid, first.key.series_uid, tuple(item.key.sop_uid for item in batch))
+            uids = tuple(item.key.sop_uid for item in batch)
+            yield Move(first.study_uid, first.key.series_uid, uids, len(uids))
 
 
 def _series(found: Iterable[FoundObject]) -> list[list[FoundObject]]:

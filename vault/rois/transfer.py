@@ -170,6 +170,7 @@ def _request(connection: Connection, operation: str, patient_id: PatientID, move
     if move.sop_uids:
         identifier.SOPInstanceUID = list(move.sop_uids)
     final = 0
-    for status, _ in connection.responses(operation, model, identifier, f"a C-{operation.upper()}", activity):
+    doing = f"a C-{operation.upper()}"
+    for status, _ in connection.responses(operation, model, identifier, doing, activity, move.objects):
         final = int(status.Status)
     return final
