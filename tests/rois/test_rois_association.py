@@ -1,5 +1,8 @@
 """The client side against a scripted ROIS: answers are not lost, and one lost association is not a lost night."""
 
+import itertools
+import threading
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -7,6 +10,7 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from rois_kit import configuration, image, run
 
+from vault.errors import PeerError
 from vault.model import ObjectKey
 from vault.names import safe_name
 from vault.rois.association import MODELS, Connection
@@ -135,3 +139,76 @@ def test_what_the_rois_calls_an_object_does_not_take_a_held_one_out_of_sight(
         retrieval = run(config, inbox, ["P1"], held=keys if held else [])["P1"]
     assert retrieval.complete
     assert bool(inbox.arrived("P1")) is wanted
+
+
+@pytest.mark.parametrize("kind", [ValueError, RuntimeError])
+def test_whatever_the_library_raises_over_a_request_is_a_lost_connection(tmp_path, monkeypatch, kind):
+    def fails(*_, **__):
+        raise kind("about Secret")
+
+    with scripted([image()], give([])) as port:
+        config = configuration(tmp_path, port=port, method="get")
+        monkeypatch.setattr("pynetdicom.association.Association.send_c_get", fails)
+        done = run(config, Inbox(tmp_path / "inbox" / "1"), ["P1"])["P1"]
+    assert len(done.missing) == 1
+    assert f"lost during a C-GET ({kind.__name__})" in done.failures[0].reason
+    assert "Secret" not in str(done.failures)
+
+
+def test_a_rois_that_refuses_some_patients_is_not_away(tmp_path):
+    made = image(patient_id="P5", Modality="RTPLAN")
+    refused = ["P1", "P2", "P3", "P4"]
+    with scripted([made], give([made]), refuse=refused) as port:
+        config = configuration(tmp_path, port=port, method="get")
+        done = run(config, Inbox(tmp_path / "inbox" / "1"), [*refused, "P5"])
+    assert all("0xA700" in done[patient].failures[0].reason for patient in refused)
+    assert done["P5"].complete
+
+
+@pytest.fixture
+def hurry(monkeypatch):
+    """A request may take a second, and half a second per object."""
+    monkeypatch.setattr("vault.rois.association.TIMEOUTS", 1)
+    monkeypatch.setattr("vault.rois.association.LEAST_TIME", 1.0)
+    monkeypatch.setattr("vault.rois.association.TIME_PER_OBJECT", 0.5)
+
+
+IMPATIENT = 'retries = 0\ntimeout = "1s"'
+
+
+@pytest.mark.usefixtures("hurry")
+def test_objects_that_nobody_asked_for_one_after_the_other_do_not_make_a_request_endless(tmp_path):
+    made = image(Modality="RTPLAN")
+
+    def drip(event):
+        yield 200
+        for _ in range(200):
+            time.sleep(0.05)
+            yield 0xFF00, image(Modality="RTPLAN")
+
+    with scripted([made], drip) as port:
+        config = configuration(tmp_path, port=port, method="get", retrieve=IMPATIENT)
+        began = time.monotonic()
+        done = run(config, Inbox(tmp_path / "inbox" / "1"), ["P1"])["P1"]
+        assert time.monotonic() - began < 6
+    assert "did not finish within 2 s during a C-GET" in done.failures[0].reason
+    assert len(done.missing) == 1
+
+
+@pytest.mark.usefixtures("hurry")
+@pytest.mark.parametrize(("objects", "allowed"), [(0, 1), (2, 2)])
+def test_a_trickle_of_bytes_without_a_response_does_not_make_a_request_endless(tmp_path, objects, allowed):
+    ended = threading.Event()
+
+    def silent(event):
+        ended.wait(10)
+        yield 0
+
+    with scripted([image()], silent) as port:
+        config = configuration(tmp_path, port=port, method="get", retrieve=IMPATIENT)
+        connection = Connection(config)
+        alive = itertools.count().__next__
+        answers = connection.responses("get", "study", Dataset(), "a C-GET", alive, objects)
+        with pytest.raises(PeerError, match=f"did not finish within {allowed} s"):
+            list(answers)
+        ended.set()

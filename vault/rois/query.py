@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 
 from vault.errors import PeerError
 from vault.model import Failure, FoundObject, ObjectKey, PatientID
-from vault.rois.association import FIND, Connection
+from vault.rois.association import FIND, PENDING, Connection
 from vault.rois.uids import is_uid, unfit_patient_id
 
 MOST_ANSWERS = 200_000
@@ -72,16 +72,16 @@ class Finder:
             setattr(identifier, keyword, value)
         model = self._connection.model(FIND, self._operation)
         for status, answer in self._connection.responses(FIND, model, identifier, f"a query for {level}"):
-            if status.Status in (0xFF00, 0xFF01):
+            if status.Status in PENDING:
                 self._answers += 1
                 if self._answers > MOST_ANSWERS:
                     self._connection.drop()
-                    raise PeerError(
+                    raise AnsweredError(
                         f"The ROIS answered a query with more than {MOST_ANSWERS} entries; nothing of it is used."
                     )
                 if answer is None:
                     self._connection.drop()
-                    raise PeerError(
+                    raise AnsweredError(
                         "The ROIS answered a query with something that is no data set; see its log."
                     )
                 yield answer
@@ -159,7 +159,11 @@ class Finder:
         return answer if objects or answer.failures else None
 
 
-class RefusedError(PeerError):
+class AnsweredError(PeerError):
+    """The peer is there and answered, but what it answered is of no use. The connection is good, or closed."""
+
+
+class RefusedError(AnsweredError):
     """The peer answered a query with a failure status."""
 
     def __init__(self, status: int, level: str) -> None:

@@ -18,7 +18,7 @@ from vault.names import safe_name
 from vault.progress import Progress, Silent
 from vault.rois.inbox import Inbox
 from vault.rois.plan import Move, RetrievalPlan, instance_moves, plan
-from vault.rois.query import Finder
+from vault.rois.query import AnsweredError, Finder
 from vault.rois.transfer import Transfer, opened
 
 GIVE_UP_AFTER = 3
@@ -96,6 +96,9 @@ class _Session:
             return Retrieval(patient_id, None, failures=(Failure("", self._away_reason),))
         try:
             answer = self._finder.find(patient_id)
+        except AnsweredError as error:  # about this patient; whoever answers is not away
+            self._away = 0
+            return Retrieval(patient_id, None, failures=(Failure("", str(error)),))
         except PeerError as error:
             self._transfer.connection.drop()
             self._away, self._away_reason = self._away + 1, str(error)
