@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import threading
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -42,6 +43,12 @@ MOST_REASONS = 50
 
 RESERVE = 1 << 30
 """Bytes that stay free on the disk: the commit, and the system, need room too."""
+
+_PREFIX = 132
+"""Bytes of a file's preamble and its "DICM"."""
+
+_GROUP_LENGTH = struct.Struct("<HH2sHI")
+"""File Meta Information Group Length (0002,0000), with which group 0002 begins (PS3.10 7.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +86,12 @@ class Intake:
         """Why an object of which `size` bytes have come may not go on; empty when it may."""
         if size > self._largest:
             return "an object is larger than [receiver] max_object_size"
-        if size > CHUNK and _free(self._spool) < RESERVE:
-            return "the disk is nearly full; make room in [vault] root"
-        return ""
+        return self._full() if size > CHUNK else ""  # not for each of many small pieces: `accept` looks again
+
+    def _full(self, size: int = 0) -> str:
+        """Why `size` more bytes may not be written; empty when they may."""
+        full = _free(self._spool) - size < RESERVE
+        return "the disk is nearly full; make room in [vault] root" if full else ""
 
     def accept(self, arrival: Arrival) -> int:
         """Take one object in and return the status to answer with; nothing of it stays in the spool."""
@@ -90,22 +100,34 @@ class Intake:
         except OSError as error:
             self.refuse(f"an object could not be written: {os.strerror(error.errno or 0)}")
             return OUT_OF_RESOURCES
+        except Exception as error:  # one object must not end the association; its words could name a patient
+            self.refuse(f"an object could not be handled ({type(error).__name__})")
+            return CANNOT_UNDERSTAND
         finally:
             arrival.spooled.unlink(missing_ok=True)
 
     def refuse(self, reason: str) -> None:
-        """Count something that was turned away; reasons hold what peers say, so their variety is bounded."""
+        """Count something that was turned away. Reasons end in records that can't be changed: no text of a peer's.
+
+        They may hold addresses, so their variety is bounded.
+        """
         with self._lock:
             known = reason in self.refused or len(self.refused) < MOST_REASONS
             self.refused[reason if known else "for further reasons"] += 1
 
     def _accept(self, arrival: Arrival) -> int:
-        too_much = self.limit(arrival.spooled.stat().st_size)
+        size = arrival.spooled.stat().st_size
+        too_much = self.limit(size) or self._full(size)  # it is copied before the spooled file goes
         if too_much:
             self.refuse(too_much)
             return OUT_OF_RESOURCES
-        with self._composed(arrival) as path:
-            header, refusal = self._check(path, arrival)
+        try:
+            head = file_head(arrival.sop_class_uid, arrival.sop_uid, arrival.transfer_syntax)
+        except ValueError:
+            self._put_away(arrival.spooled, arrival, None, "the command that sent it has no valid UIDs")
+            return CANNOT_UNDERSTAND
+        with self._composed(arrival, head) as path:
+            header, refusal = self._check(path, arrival, len(head))
             if header is not None and refusal is None:
                 if self._inbox.file(path, header) is not Filed.CONFLICT:
                     with self._lock:
@@ -117,19 +139,22 @@ class Intake:
             return refusal.status
 
     @contextmanager
-    def _composed(self, arrival: Arrival) -> Iterator[Path]:
+    def _composed(self, arrival: Arrival, head: bytes) -> Iterator[Path]:
         """Yield a durable Part 10 file of the arrival's data set, gone afterwards unless it was moved."""
-        head = file_head(arrival.sop_class_uid, arrival.sop_uid, arrival.transfer_syntax)
         with temporary(self._spool) as (path, target), arrival.spooled.open("rb") as source:
-            _, offset = dataset_offset(source)
+            offset = _spooled_offset(source)
             target.write(head)
             target.flush()
             _copy(source, target, offset, arrival.spooled.stat().st_size - offset)
             os.fsync(target.fileno())
             yield path
 
-    def _check(self, path: Path, arrival: Arrival) -> tuple[Header | None, _Refusal | None]:
+    def _check(self, path: Path, arrival: Arrival, head_size: int) -> tuple[Header | None, _Refusal | None]:
         try:
+            with path.open("rb") as file:
+                # readers take a data set's own group 0002 for more of our head: it could override what we say
+                if dataset_offset(file) != (arrival.transfer_syntax, head_size):
+                    return None, _Refusal(CANNOT_UNDERSTAND, "the data set begins like the head of a file")
             header = read_header(path)
         except ValueError:
             return None, _Refusal(CANNOT_UNDERSTAND, "the data set can't be read")
@@ -180,6 +205,16 @@ def remove_partial(association: Any) -> None:
     for path in paths:
         if path is not None:
             Path(path).unlink(missing_ok=True)
+
+
+def _spooled_offset(source: BinaryIO) -> int:
+    """Where the data set begins in a file that pynetdicom spooled: where its head says that group 0002 ends.
+
+    Walking the elements would not do, since a data set may, wrongly, go on with the same group.
+    """
+    source.seek(_PREFIX)
+    *_, length = _GROUP_LENGTH.unpack(source.read(_GROUP_LENGTH.size))
+    return _PREFIX + _GROUP_LENGTH.size + int(length)
 
 
 def _copy(source: BinaryIO, target: BinaryIO, offset: int, count: int) -> None:
