@@ -80,10 +80,15 @@ def _requested(event: Any, peers: Mapping[str, tuple[str, ...]]) -> None:
 
 
 def _rejected(event: Any, intake: Intake) -> None:
-    request = event.assoc.requestor.primitive
-    address = _canonical(event.assoc.requestor.address_info.address)
-    calling, called = str(request.calling_ae_title).strip(), str(request.called_ae_title).strip()
-    intake.refuse(f"an association from AE title {calling!r} at {address}, which called {called!r}")
+    """Count a rejection without the titles: they are the peer's own text, which may be anything."""
+    association = event.assoc
+    called = str(association.requestor.primitive.called_ae_title).strip()
+    if called != association.ae.ae_title.strip():
+        why = "called another AE title than [receiver] ae_title"
+    else:
+        why = "has an AE title that is not in [receiver] peers with this address"
+    address = _canonical(association.requestor.address_info.address)
+    intake.refuse(f"an association from {address}, which {why}")
 
 
 def _stored(event: Any, intake: Intake) -> int:
