@@ -15,6 +15,7 @@ from vault.model import ObjectKey
 from vault.names import safe_name
 from vault.rois.association import MODELS, Connection
 from vault.rois.inbox import Inbox
+from vault.rois.query import Finder
 
 STUDY = MODELS["study"]
 
@@ -41,6 +42,7 @@ def scripted(objects, on_get, modality="RTPLAN", refuse=()):
                 "SOPClassUID",
             ):
                 setattr(answer, keyword, item[keyword].value)
+            answer.StudyDescription = item.get("StudyDescription")
             answer.Modality = modality
             yield 0xFF00, answer
 
@@ -212,3 +214,36 @@ def test_a_trickle_of_bytes_without_a_response_does_not_make_a_request_endless(t
         with pytest.raises(PeerError, match=f"did not finish within {allowed} s"):
             list(answers)
         ended.set()
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+def test_answers_of_too_many_bytes_are_a_failure_of_that_patient(tmp_path, monkeypatch):
+    monkeypatch.setattr("vault.rois.query.MOST_BYTES", 1 << 20)
+    objects = [image(Modality="RTPLAN", StudyDescription="x" * 60_000) for _ in range(30)]
+    with scripted(objects, give([])) as port:
+        config = configuration(tmp_path, port=port, method="get")
+        done = run(config, Inbox(tmp_path / "inbox" / "1"), ["P1"])["P1"]
+    assert done.found is None
+    assert "more than 1 MiB" in done.failures[0].reason
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+def test_of_an_answer_only_short_texts_are_kept(tmp_path):
+    made = image(Modality="RTPLAN", StudyDescription="x" * 60_000)
+    with scripted([made], give([]), modality="M" * 1000) as port:
+        connection = Connection(configuration(tmp_path, port=port, method="get"))
+        (entry,) = Finder(connection, "get", relational=False).query("IMAGE", {"SOPInstanceUID": ""})
+        connection.close()
+    assert entry["SOPInstanceUID"] == made.SOPInstanceUID
+    assert entry["Modality"] == "M" * 17
+    assert "x" not in str(entry)
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+@pytest.mark.parametrize("patient_id", ["P1" + " " * 62 + "x", "P1\\P2", "P2"])
+def test_an_object_of_another_patient_is_left_out_however_it_is_spelled(tmp_path, patient_id):
+    with scripted([image(patient_id=patient_id)], give([])) as port:
+        config = configuration(tmp_path, port=port, method="get")
+        done = run(config, Inbox(tmp_path / "inbox" / "1"), ["P1"])["P1"]
+    assert done.found is None
+    assert "no such patient" in done.failures[0].reason

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from pydicom.dataset import Dataset
-
 from vault.config import Config
 from vault.errors import ConfigError, PeerError
 from vault.model import Failure, PatientID
 from vault.rois.association import Connection
-from vault.rois.query import Finder, RefusedError, text_of
+from vault.rois.query import Entry, Finder, RefusedError, text_of
 from vault.rois.uids import is_uid, unfit_patient_id
 
 RECORD = "RTRECORD"
@@ -113,7 +111,7 @@ def _by_studies(finder: Finder, since: date) -> set[str]:
     return found
 
 
-def _treated_in(finder: Finder, patient_id: PatientID, study: Dataset, since: date) -> bool:
+def _treated_in(finder: Finder, patient_id: PatientID, study: Entry, since: date) -> bool:
     study_uid = text_of(study, "StudyInstanceUID")
     keys = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": "", "Modality": RECORD}
     for series in finder.below(patient_id, "SERIES", keys):
@@ -131,13 +129,13 @@ def _treated_in(finder: Finder, patient_id: PatientID, study: Dataset, since: da
     return False
 
 
-def _may_hold_records(study: Dataset) -> bool:
+def _may_hold_records(study: Entry) -> bool:
     """Whether a study holds treatment records, as far as the peer says."""
     modalities = text_of(study, "ModalitiesInStudy")
     return not modalities or RECORD in modalities
 
 
-def _recent(record: Dataset, since: date) -> bool:
+def _recent(record: Entry, since: date) -> bool:
     """Whether a record is of `since` or later; one without a date counts: to leave out a patient is worse.
 
     The dates of its series and study say nothing: both are as old as the first treatment, or older.

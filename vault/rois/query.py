@@ -7,10 +7,11 @@ left out (studies shared between patients exist), and an answer without a valid 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 from vault.errors import PeerError
 from vault.model import Failure, FoundObject, ObjectKey, PatientID
@@ -19,6 +20,24 @@ from vault.rois.uids import is_uid, unfit_patient_id
 
 MOST_ANSWERS = 200_000
 """Answers to the queries for one patient; a busy one has some ten thousand objects."""
+
+MOST_BYTES = 64 << 20
+"""Bytes of all answers to the queries for one patient; ten thousand objects take about 3 MB."""
+
+_LENGTHS = {
+    "PatientID": 64,
+    "StudyInstanceUID": 64,
+    "SeriesInstanceUID": 64,
+    "SOPInstanceUID": 64,
+    "SOPClassUID": 64,
+    "Modality": 16,
+    "ModalitiesInStudy": 1024,
+    "TreatmentDate": 8,
+}
+"""What is kept of an answer, and the characters DICOM allows it (PS3.5 Table 6.2-1)."""
+
+Entry = Mapping[str, str]
+"""What is kept of one answer: keyword to text, only where there is any."""
 
 _UNSUITABLE = {0xA900, 0xC000, 0x0122}
 """Statuses that a peer answers with when it does not like a key; it is asked again without the optional ones."""
@@ -47,6 +66,7 @@ class Finder:
         self._relational = relational
         self._patient_below_study = True
         self._answers = 0
+        self._before = connection.traffic.bytes
 
     def find(self, patient_id: PatientID) -> Answer:
         """Every object of the patient. Raises PeerError when the peer can't be asked or refuses."""
@@ -56,13 +76,14 @@ class Finder:
                 failures=[Failure("", f"The patient ID is not asked for: {unfit}; correct the census.")]
             )
         self._answers = 0
+        self._before = self._connection.traffic.bytes
         if self._relational:
             answer = self._find_relational(patient_id)
             if answer is not None:
                 return answer
         return self._find_by_level(patient_id)
 
-    def query(self, level: str, keys: dict[str, str]) -> Iterator[Dataset]:
+    def query(self, level: str, keys: dict[str, str]) -> Iterator[Entry]:
         """The answers to one C-FIND. Raises PeerError, also when there are more than is credible."""
         identifier = Dataset()
         identifier.QueryRetrieveLevel = level
@@ -74,29 +95,33 @@ class Finder:
         for status, answer in self._connection.responses(FIND, model, identifier, f"a query for {level}"):
             if status.Status in PENDING:
                 self._answers += 1
-                if self._answers > MOST_ANSWERS:
-                    self._connection.drop()
-                    raise AnsweredError(
-                        f"The ROIS answered a query with more than {MOST_ANSWERS} entries; nothing of it is used."
-                    )
-                if answer is None:
-                    self._connection.drop()
-                    raise AnsweredError(
-                        "The ROIS answered a query with something that is no data set; see its log."
-                    )
-                yield answer
+                yield self._entry(answer)
             elif status.Status != 0:
                 raise RefusedError(status.Status, level)
 
+    def _entry(self, answer: Dataset | None) -> Entry:
+        """What is kept of one answer. Raises AnsweredError when it is none, or one too many."""
+        reason = ""
+        if self._answers > MOST_ANSWERS:
+            reason = f"a query with more than {MOST_ANSWERS} entries; nothing of it is used"
+        elif self._connection.traffic.bytes - self._before > MOST_BYTES:
+            reason = f"a query with more than {MOST_BYTES >> 20} MiB; nothing of it is used"
+        elif answer is None:
+            reason = "a query with something that is no data set; see its log"
+        if answer is None or reason:
+            self._connection.drop()
+            raise AnsweredError(f"The ROIS answered {reason}.")
+        return _kept(answer)
+
     def _find_by_level(self, patient_id: PatientID) -> Answer:
         answer = Answer()
-        studies: dict[str, Dataset] = {}
+        studies: dict[str, Entry] = {}
         for item in self.query("STUDY", {"PatientID": patient_id, "StudyInstanceUID": ""}):
             if text_of(item, "PatientID") == patient_id:
                 _keep(studies, item, "StudyInstanceUID", "study", answer)
         answer.studies = len(studies)
         for study in studies:
-            series: dict[str, Dataset] = {}
+            series: dict[str, Entry] = {}
             for item in self.below(
                 patient_id, "SERIES", {"StudyInstanceUID": study, "SeriesInstanceUID": "", "Modality": ""}
             ):
@@ -110,7 +135,7 @@ class Finder:
                     "SOPInstanceUID": "",
                     "SOPClassUID": "",
                 }
-                objects: dict[str, Dataset] = {}
+                objects: dict[str, Entry] = {}
                 for item in self.below(patient_id, "IMAGE", keys):
                     _keep(objects, item, "SOPInstanceUID", "SOP", answer)
                 if not objects:
@@ -120,7 +145,7 @@ class Finder:
                 ]
         return answer
 
-    def below(self, patient_id: PatientID, level: str, keys: dict[str, str]) -> list[Dataset]:
+    def below(self, patient_id: PatientID, level: str, keys: dict[str, str]) -> list[Entry]:
         """Answers below the study level that are this patient's, or do not say whose they are."""
         patient_root = self._connection.model(FIND, self._operation) == "patient"
         if self._patient_below_study or patient_root:
@@ -141,7 +166,7 @@ class Finder:
         keys = dict.fromkeys(
             ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "Modality"), ""
         )
-        objects: dict[str, Dataset] = {}
+        objects: dict[str, Entry] = {}
         try:
             for item in self.query("IMAGE", {"PatientID": patient_id, **keys}):
                 if text_of(item, "PatientID") == patient_id:
@@ -171,13 +196,13 @@ class RefusedError(AnsweredError):
         self.status = status
 
 
-def _found(item: Dataset, study: str, series: str, modality: str) -> FoundObject:
+def _found(item: Entry, study: str, series: str, modality: str) -> FoundObject:
     sop_class = text_of(item, "SOPClassUID")
     key = ObjectKey(modality or text_of(item, "Modality"), series, text_of(item, "SOPInstanceUID"))
     return FoundObject(study, key, sop_class if is_uid(sop_class) else "")
 
 
-def _keep(entries: dict[str, Dataset], item: Dataset, keyword: str, what: str, answer: Answer) -> None:
+def _keep(entries: dict[str, Entry], item: Entry, keyword: str, what: str, answer: Answer) -> None:
     uid = text_of(item, keyword)
     if is_uid(uid):
         entries[uid] = item
@@ -200,10 +225,26 @@ def _nothing_in(what: str, uid: str) -> Failure:
     )
 
 
-def text_of(item: Dataset, keyword: str) -> str:
-    """One value of an answer as text without padding; what can't be read, or is several values, is empty."""
+def _kept(answer: Dataset) -> Entry:
+    """The few values that matter, so that the rest of an answer does not stay in memory.
+
+    What is longer than DICOM allows is cut one character later: it stays too long, and equal to nothing valid.
+    """
+    texts = {keyword: _text(answer, keyword)[: length + 1] for keyword, length in _LENGTHS.items()}
+    return {keyword: text for keyword, text in texts.items() if text}
+
+
+def _text(answer: Dataset, keyword: str) -> str:
+    """A value as text without padding; several are joined by a backslash, and what can't be read is empty."""
     try:
-        value = item.get(keyword, "")
+        value = answer.get(keyword)
     except Exception:  # pydicom converts lazily, and raises whatever the bytes provoke
         return ""
+    if isinstance(value, MultiValue):
+        value = "\\".join(map(str, value))
     return str(value).strip(" \0") if value is not None else ""
+
+
+def text_of(item: Entry, keyword: str) -> str:
+    """One value of an answer, empty where it has none."""
+    return item.get(keyword, "")
