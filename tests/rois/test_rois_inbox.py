@@ -6,8 +6,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+from rois_kit import image
 
 from vault.dicom.header import Header
+from vault.dicom.part10 import file_head
 from vault.errors import IntegrityError
 from vault.model import Failure, FoundObject, ObjectKey, PatientID, Retrieval
 from vault.rois.inbox import Filed, Inbox, unfinished
@@ -78,6 +82,30 @@ def test_an_object_that_changed_on_the_disk_is_an_integrity_error(tmp_path):
     inbox.file(spooled(inbox), header())
     with pytest.raises(IntegrityError, match="not what was received"):
         list(inbox.objects(PatientID("P1")))
+
+
+@pytest.mark.parametrize("share", [MOST_OBJECTS, 0])
+def test_a_damaged_object_is_quarantined_and_the_others_are_there(tmp_path, monkeypatch, share):
+    monkeypatch.setattr("vault.rois.quarantine.MOST_OBJECTS", share)
+    inbox = Inbox(tmp_path / "inbox" / "run")
+    good = image(SOPInstanceUID="1.2.5")
+    head = file_head(good.SOPClassUID, good.SOPInstanceUID, good.file_meta.TransferSyntaxUID)
+    encoded = DicomBytesIO()
+    encoded.is_little_endian, encoded.is_implicit_VR = True, False
+    del good.file_meta
+    write_dataset(encoded, good)
+    whole = ObjectKey("CT", good.SeriesInstanceUID, good.SOPInstanceUID)
+    inbox.file(spooled(inbox, head + encoded.getvalue()), header(key=whole))
+    inbox.file(spooled(inbox), header())
+    inbox.file(spooled(inbox, head + encoded.getvalue()), header(key=ObjectKey("CT", "1.2", "1.2.4")))
+    damaged = []
+    assert [item.key for item in inbox.objects(PatientID("P1"), damaged)] == [whole]
+    assert [failure.subject for failure in damaged] == ["object", "object"]
+    assert all(("put into the quarantine" in failure.reason) is bool(share) for failure in damaged)
+    assert "P1" not in str(damaged)
+    assert sum(inbox.quarantine.reasons().values()) == (2 if share else 0)
+    assert inbox.path("P1", KEY).exists() is not bool(share)
+    assert [item.key for item in inbox.objects(PatientID("P1"), [])] == [whole]
 
 
 def test_the_quarantine_is_bounded_and_its_sentences_name_no_patient(tmp_path, monkeypatch):

@@ -22,9 +22,9 @@ import msgspec
 from vault.dicom.header import Header, read_header
 from vault.errors import IntegrityError
 from vault.files import private_folder, sync_folder, write_file
-from vault.model import ObjectKey, PatientID, Retrieval, RunID
+from vault.model import Failure, ObjectKey, PatientID, Retrieval, RunID
 from vault.names import safe_name
-from vault.rois.quarantine import Quarantine
+from vault.rois.quarantine import Quarantine, Quarantined
 
 _PATIENT = ".patient"
 
@@ -107,19 +107,40 @@ class Inbox:
         ids |= {_read_retrieval(path).patient_id for path in self._retrievals.glob("*.json")}
         return sorted(ids)
 
-    def objects(self, patient_id: PatientID) -> Iterator[InboxObject]:
+    def objects(self, patient_id: PatientID, damaged: list[Failure] | None = None) -> Iterator[InboxObject]:
         """What arrived of one patient, in the order of its paths.
 
-        Raises IntegrityError when a file is no longer what was accepted.
+        A file that is no longer what was accepted goes to the quarantine, and `damaged` gets a Failure about it;
+        without such a list, IntegrityError is raised.
         """
         for path in sorted(self._patient(patient_id).glob("*/*/*.dcm")):
-            try:
-                header = read_header(path)
-            except ValueError:
-                raise _damaged(path) from None
-            if self.path(patient_id, header.key) != path:
+            key = self._key(patient_id, path)
+            if key is not None:
+                yield InboxObject(path, key)
+            elif damaged is None:
                 raise _damaged(path)
-            yield InboxObject(path, header.key)
+            else:
+                damaged.append(self._put_away(patient_id, path))
+
+    def _key(self, patient_id: PatientID, path: Path) -> ObjectKey | None:
+        """What the file says it is; None when it can't be read, or says something else than its name."""
+        try:
+            key = read_header(path).key
+        except (ValueError, OSError):
+            return None
+        return key if self.path(patient_id, key) == path else None
+
+    def _put_away(self, patient_id: PatientID, path: Path) -> Failure:
+        """Quarantine a damaged file; where its share is used up, the file goes with the rest of the inbox."""
+        claimed = {"patient_id": patient_id, "modality": path.parts[-3], "sop_uid": path.stem}
+        reason = "an object was damaged in the inbox"
+        kept = self.quarantine.put(path, Quarantined(reason, "", claimed))
+        where = "it was put into the quarantine" if kept else "it is not kept, since the quarantine is full"
+        return Failure(
+            "object",
+            f"An object in the inbox is not what was received, and {where}: the disk or somebody changed it. "
+            "Check the disk; the next run asks for the object again.",
+        )
 
     def arrived(self, patient_id: PatientID) -> dict[str, tuple[str, str]]:
         """The objects of one patient that are here: safe SOP Instance UID to safe modality and series UID."""
