@@ -143,7 +143,7 @@ class _Sync:
                 if patients:
                     patients = list(dict.fromkeys(patients))
                 else:
-                    patients = census(self._config, today=self._now.date())
+                    patients = census(self._config, today=self._now.date(), refused=report.failed)
                     report.not_in_census = self._held_but_not_in(patients)
                 self._progress.start("Retrieving", len(patients))
                 last_complete = self._last_complete(report)
