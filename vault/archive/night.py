@@ -69,7 +69,7 @@ def commit_night(night: Night, inbox: Inbox, patient_id: PatientID) -> PatientOu
             resumed=night.resumed,
             stale=night.resumed and _later_run(repository, base, night.run),
         )
-        staged = stage.stage(inbox.objects(patient_id), inbox.retrieval(patient_id))
+        staged = stage.stage(inbox.objects(patient_id, failed), inbox.retrieval(patient_id))
         outcome = staged.outcome
         outcome.failed.extend(failed)
         outcome.old_commit = base
