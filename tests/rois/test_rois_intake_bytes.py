@@ -24,19 +24,19 @@ def taker(inbox):
     return Intake(inbox, ["P1"], 1 << 20)
 
 
-def spooled(inbox, data, sop_uid, **command):
+def spooled(inbox, data, made_uid, **command):
     """A C-STORE as pynetdicom spools it: its own file head, then the data set's bytes."""
     path = inbox.spool() / "arriving.dcm"
     with path.open("wb") as file:
         file.write(bytes(128) + b"DICM")
         meta = create_file_meta(
-            sop_class_uid=CT, sop_instance_uid=sop_uid, transfer_syntax=ExplicitVRLittleEndian
+            sop_class_uid=CT, sop_instance_uid=made_uid, transfer_syntax=ExplicitVRLittleEndian
         )
         write_file_meta_info(file, meta)
         file.write(data)
     said = {
         "sop_class_uid": CT,
-        "sop_uid": sop_uid,
+        "sop_uid": str(made_uid),
         "transfer_syntax": str(ExplicitVRLittleEndian),
         **command,
     }
