@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import struct
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +19,7 @@ from hypothesis import strategies as st
 from vault.dicom.part10 import file_head
 from vault.normal.dicom import normal_form
 from vault.normal.lines import parse
+from vault.normal.output import Output, TooLongError
 
 DATA = Path(__file__).parent.parent / "data"
 FILES = sorted(path for path in DATA.rglob("*.dcm"))
@@ -358,3 +363,93 @@ def test_memory_stays_flat_on_a_huge_object(tmp_path):
     with (tmp_path / "form").open("wb") as out:
         normal_form(path, out)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 << 10  # KiB
+
+
+def explicit(tag: int, vr: bytes, value: bytes) -> bytes:
+    """An element in explicit VR little endian."""
+    head = struct.pack("<HH2s", tag >> 16, tag & 0xFFFF, vr)
+    return head + struct.pack("<HI" if vr == b"SQ" else "<H", *([0] * (vr == b"SQ")), len(value)) + value
+
+
+def items(*bodies: bytes) -> bytes:
+    return b"".join(struct.pack("<HHI", 0xFFFE, 0xE000, len(body)) + body for body in bodies)
+
+
+def deep(size: int) -> bytes:
+    """A few elements below 30 private sequences, each named by a creator that takes many times its bytes to write."""
+    creator = explicit(0x3F010010, b"LO", b"\1" * size)
+    data = creator + explicit(0x3F011000, b"SQ", items(*[explicit(0x00080050, b"SH", b"")] * 20_000))
+    for _ in range(30):
+        data = creator + explicit(0x3F011000, b"SQ", items(data))
+    return data
+
+
+def wide() -> bytes:
+    """Many empty elements of one creator."""
+    creator = explicit(0x00090010, b"LO", b"\1" * 1024)
+    block = b"".join(explicit(0x00091000 | low, b"SH", b"") for low in range(256))
+    return creator + block * 200
+
+
+BOMBS = {"deep": lambda: deep(64), "deeper": lambda: deep(1024), "wide": wide}
+MEASURE = """
+import hashlib, resource, sys
+from pathlib import Path
+from vault.normal.dicom import normal_form
+class Counting:
+    def __init__(self, file): self.file, self.most = file, 0
+    def __getattr__(self, name): return getattr(self.file, name)
+    def write(self, data):
+        self.file.write(data)
+        self.most = max(self.most, self.file.tell())
+with open(sys.argv[2], "xb") as file:
+    out = Counting(file)
+    normal_form(Path(sys.argv[1]), out)
+print(out.most, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_an_object_made_to_have_a_huge_form_is_opaque(tmp_path, bomb):
+    path = tmp_path / "object.dcm"
+    data = BOMBS[bomb]()
+    path.write_bytes(file_head("1.2.840.10008.5.1.4.1.1.481.5", "1.2.3", EXPLICIT) + data)
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, path, tmp_path / "form"], capture_output=True, text=True, check=True
+    )
+    took = time.monotonic() - started
+    written, memory = map(int, done.stdout.split())
+    size = path.stat().st_size
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    expected = f"(opaque) UN {size} bytes sha256:{digest} (its normal form would be too long)"
+    assert (tmp_path / "form").read_text() == f"normal-form 1\n{expected}\n"
+    assert form(path) == [expected]
+    assert written <= (16 << 20) + 4 * len(data) + 100
+    assert memory < 256 << 10  # KiB
+    assert took < 5
+
+
+def test_the_form_of_a_large_object_may_be_large(path):
+    element, count = explicit(0x00081030, b"LO", b"x" * 16_000), 1100
+    assert len(element) * count > 16 << 20
+    assert (
+        len(form(path, file_head("1.2.840.10008.5.1.4.1.1.481.5", "1.2.3", EXPLICIT) + element * count))
+        == count
+    )
+
+
+@pytest.mark.parametrize("spare", [0, -1])
+def test_the_budget_is_exact(spare):
+    out = io.BytesIO()
+    lines = [("ControlPointIndex", "DS", "1" * length) for length in (10, 60, 5000, 3)]
+    whole = sum(len(f"{path} {vr} {value}\n") for path, vr, value in lines)
+    output = Output(out, whole + spare)
+    for path, vr, value in lines:
+        output.line(path, vr, value)
+    if spare < 0:
+        with pytest.raises(TooLongError):
+            output.flush()
+    else:
+        output.flush()
+        assert len(out.getvalue()) == whole

@@ -9,12 +9,14 @@
 
 It is written from the raw elements, never from converted values, so that nothing a library can't read drops out.
 It is total: what is not DICOM gets one line with its length and SHA-256, and bytes that the walk could not account
-for are said where they stand.
+for are said where they stand. It is bounded, too: an object made to have a normal form many times its size gets that
+one line as well.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -27,7 +29,7 @@ from vault.normal import VERSION, frames, values
 from vault.normal.frames import DESCRIBES_COMPRESSION, PLANAR_CONFIGURATION, Pixels
 from vault.normal.identity import identity_tags
 from vault.normal.naming import Name, ordered, public_name
-from vault.normal.output import Output
+from vault.normal.output import Output, TooLongError, budget
 from vault.normal.source import InflatesTooFarError, Source, open_source, swapped
 from vault.normal.text import label
 from vault.normal.volatile import SHIPPED, VolatileTable
@@ -45,9 +47,11 @@ _IDENTITY_MAXIMUM = 64
 def normal_form(source: Path, out: BinaryIO, volatile: VolatileTable = SHIPPED) -> None:
     """Write the normal form of the file `source` to `out`: a pure function of its bytes and of `volatile`.
 
-    Raises only what reading `source` or writing `out` does (OSError).
+    `out` must be able to seek: a form that grows too long is taken back. Raises only what reading `source` or
+    writing `out` does (OSError).
     """
     out.write(HEADER)
+    start = out.tell()
     reason = ""
     try:
         with open_source(source) as opened:
@@ -60,6 +64,10 @@ def normal_form(source: Path, out: BinaryIO, volatile: VolatileTable = SHIPPED) 
         pass
     except InflatesTooFarError:
         reason = " (inflates too far)"
+    except TooLongError:
+        out.seek(start)
+        out.truncate()
+        reason = " (its normal form would be too long)"
     _opaque(source, out, reason)
 
 
@@ -86,7 +94,7 @@ class _Form:
     def __init__(self, source: Source, out: BinaryIO, volatile: VolatileTable) -> None:
         self._source = source
         self._buffer = source.buffer
-        self._out = Output(out)
+        self._out = Output(out, budget(len(source.buffer) - source.offset))
         self._volatile = volatile
         self._identities = identity_tags()
         self._known: dict[int, Name] = {}
@@ -237,14 +245,14 @@ class _Form:
             if not self._dataset(item, f"{where}.", scope):
                 self._out.line(where, "SQ", "empty item")
 
-    def _labels(self, tag: int, items: list[Dataset], scope: _Scope) -> list[str]:
+    def _labels(self, tag: int, items: list[Dataset], scope: _Scope) -> Iterable[str]:
         """What names the items: their identity attribute where all have it and all differ, else their positions."""
         wanted = self._identities.get(tag)
         if wanted is not None:
             names = [self._identity(item, wanted, scope) for item in items]
             if None not in names and len(set(names)) == len(names):
-                return [label(name) for name in names if name is not None]
-        return [str(position) for position in range(1, len(items) + 1)]
+                return (label(name) for name in names if name is not None)
+        return map(str, range(1, len(items) + 1))
 
     def _identity(self, item: Dataset, wanted: int, scope: _Scope) -> str | None:
         """The value of the attribute `wanted` in an item; None where it is absent, empty, long or a sequence."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import lru_cache
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -39,10 +41,11 @@ def tag_name(tag: int) -> str:
     return f"({tag >> 16:04x},{tag & 0xFFFF:04x})"
 
 
-def ordered(dataset: Dataset, buffer: Buffer, decode: Decoder) -> list[tuple[Element, Name | None]]:
+def ordered(dataset: Dataset, buffer: Buffer, decode: Decoder) -> Iterator[tuple[Element, Name | None]]:
     """The elements by group and element number; private ones by their creator (PS3.5 7.8.1), not by their block.
 
-    Private elements come with their names. Elements of the same name stay in the order of the bytes.
+    Private elements come with their names, made one at a time since an escaped creator may be long. Elements of the
+    same name stay in the order of the bytes.
     """
     owners = {
         (tag >> 16, tag & 0xFF): decode(buffer[offset : offset + length]).strip(" \0")
@@ -51,7 +54,7 @@ def ordered(dataset: Dataset, buffer: Buffer, decode: Decoder) -> list[tuple[Ele
     }
     keyed = [(_key(element[0], owners), element) for element in dataset.elements]
     keyed.sort(key=itemgetter(0))
-    return [(element, _private_name(key)) for key, element in keyed]
+    return ((element, _private_name(key)) for key, element in keyed)
 
 
 _Key = tuple[int, int, str, int]
@@ -75,12 +78,16 @@ def _key(tag: int, owners: dict[tuple[int, int], str]) -> _Key:
     return (group, _OWNED, owner, element & 0xFF) if owner else (group, _UNOWNED, "", element)
 
 
+_braced = lru_cache(maxsize=64)(creator)
+"""The elements of a creator follow each other, as they are sorted by it."""
+
+
 def _private_name(key: _Key) -> Name | None:
     group, kind, owner, element = key
     if kind == _PUBLIC:
         return None
     if kind == _CREATOR:
-        return Name(f"{creator(owner)}({group:04x},00xx)", "LO", ordinary=False)
+        return Name(f"{_braced(owner)}({group:04x},00xx)", "LO", ordinary=False)
     if kind == _OWNED:
-        return Name(f"{creator(owner)}({group:04x},xx{element:02x})", "UN", ordinary=False)
+        return Name(f"{_braced(owner)}({group:04x},xx{element:02x})", "UN", ordinary=False)
     return Name(f"({group:04x},{element:04x})", "UN", ordinary=False)
