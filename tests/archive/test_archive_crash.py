@@ -172,6 +172,37 @@ def test_a_process_killed_while_it_packs(tmp_path: Path, keys: Keys, sound: Soun
     sound(repository.path)
 
 
+@pytest.mark.parametrize("reopened", [False, True])
+def test_a_pack_that_is_lost_while_its_index_stays(
+    repository: PatientRepository, keys: Keys, monkeypatch: pytest.MonkeyPatch, sound: Sound, reopened: bool
+) -> None:
+    """A power cut before the branch moved, on a disk that kept the later name: what is in no pack is written again."""
+    old = commit(repository, keys, 1)
+    kept = set(repository.path.rglob("*.pack"))
+    edits = {"dicom/CT/2/1.dcm": Bytes(os.urandom(5000))}
+
+    def again(repository: PatientRepository) -> str:
+        when = NIGHT + timedelta(days=2)
+        return repository.commit(parent=old, edits=edits, message="Night 2", when=when, signer=keys.signer)
+
+    def cut(*_: object) -> None:
+        raise PowerCutError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PatientRepository, "_move_ref", cut)
+        with pytest.raises(PowerCutError):
+            again(repository)
+    (lost,) = set(repository.path.rglob("*.pack")) - kept
+    lost.unlink()
+    sound(repository.path)
+    if reopened:
+        repository = PatientRepository.open(repository.path.parent.parent, "4711") or repository
+    new = again(repository)
+    sound(repository.path)
+    assert clean(repository)
+    assert repository.read(repository.tree(new)["dicom/CT/2/1.dcm"]) == edits["dicom/CT/2/1.dcm"].data
+
+
 def test_everything_is_on_disk_before_the_branch_moves(
     repository: PatientRepository, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +225,7 @@ def test_everything_is_on_disk_before_the_branch_moves(
         "fsync .tmp",
         "fsync .tmp",
         "rename .pack",
+        "fsync pack",
         "rename .idx",
         "fsync pack",
         "fsync .tmp",

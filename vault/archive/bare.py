@@ -206,6 +206,9 @@ class BareRepository:
         for pack in folder.glob("pack-*.pack"):
             if not pack.with_suffix(".idx").exists():
                 pack.unlink()
+        for index in folder.glob("pack-*.idx"):  # what its pack held is gone, so it has to be written again
+            if not index.with_suffix(".pack").exists():
+                index.unlink()
         if consolidate(folder):  # what libgit2 has open may be gone
             self.__dict__.pop("_repository", None)
             self.__dict__.pop("_objects", None)

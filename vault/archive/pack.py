@@ -83,6 +83,7 @@ def write_entries(folder: Path, count: int, packed: Iterable[tuple[bytes, Iterab
         _finish(index)
         name = f"pack-{checksum.hex()}"
         pack_path.replace(folder / f"{name}.pack")
+        sync_folder(folder)  # an index must not outlive a power cut without its pack: it makes the pack count
         index_path.replace(folder / f"{name}.idx")
     sync_folder(folder)
     return name
