@@ -203,6 +203,23 @@ def test_a_pack_that_is_lost_while_its_index_stays(
     assert repository.read(repository.tree(new)["dicom/CT/2/1.dcm"]) == edits["dicom/CT/2/1.dcm"].data
 
 
+def test_packs_that_are_joined_under_a_reader(
+    repository: PatientRepository, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for night in range(4):
+        commit(repository, keys, night)
+    tip = repository.tip()
+    reader = PatientRepository.open(repository.path.parent.parent, "4711")
+    assert reader
+    tree = reader.tree(tip)
+    monkeypatch.setattr(consolidate, "MANY", 2)
+    before = set(repository.path.rglob("*.pack"))
+    commit(repository, keys, 4)
+    assert not before & set(repository.path.rglob("*.pack"))
+    assert all(reader.read(oid) for oid in tree.values())
+    assert [len(reader.tree(info.oid)) > 0 for info in reader.log()] == [True] * 5
+
+
 def test_everything_is_on_disk_before_the_branch_moves(
     repository: PatientRepository, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
