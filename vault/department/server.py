@@ -64,6 +64,8 @@ class Faults:
     """SOP Instance UIDs that C-FIND lists but C-MOVE and C-GET leave out, with a final status of Success."""
     break_after: int | None = None
     """Abort the association after so many objects of a C-MOVE or C-GET."""
+    choke_on: Collection[str] = ()
+    """SOP Instance UIDs at which it aborts the association instead of sending."""
 
 
 class Department:
@@ -231,7 +233,7 @@ class Department:
             if event.is_cancelled:
                 yield _CANCEL, None
                 return
-            if sent == self.faults.break_after:
+            if sent == self.faults.break_after or entry.sop_uid in self.faults.choke_on:
                 event.assoc.abort()
                 return
             yield _PENDING, dcmread(entry.path)

@@ -27,6 +27,9 @@ GIVE_UP_AFTER = 3
 AT_ONCE = 50
 """Objects of one series in one request, where the ROIS can; each request costs an association of its own."""
 
+BREAKS_IN_A_ROW = 3
+"""Lost connections after which a ROIS that has sent something is not asked for the next objects in this round."""
+
 _STATUS = {
     0xA801: "the ROIS does not know where to send: register [receiver] ae_title there with its address and port",
     0xA702: "the ROIS could not reach the receiver: check [receiver] port, and the firewalls in between",
@@ -72,6 +75,8 @@ class _Course:
     """How the connection was lost; of interest only if something did not arrive in the end."""
     statuses: dict[int, None] = field(default_factory=dict)
     """The final statuses that were no success, in the order in which they came."""
+    broke_on: set[str] = field(default_factory=set)
+    """SOP Instance UIDs of requests in which the connection was lost."""
 
 
 class _Session:
@@ -142,23 +147,35 @@ class _Session:
             patient_id, [*todo.series_moves, *instance_moves(todo.instance_moves, self._at_once)], course
         )
         missing = self._missing(patient_id, todo.due)
+        if course.troubles and 0 < len(missing) < len(
+            todo.due
+        ):  # one object may be what the ROIS breaks on: the others must not wait behind it
+            self._ask(patient_id, instance_moves(missing, 1), course)
+            missing = self._missing(patient_id, missing)
         for attempt in range(self._config.retrieve.retries):
             if not missing:
                 return []
             self._sleep(self._config.retrieve.backoff * 2**attempt)
             missing = self._missing(patient_id, missing)  # it may have come late
+            missing.sort(key=lambda item: item.key.sop_uid in course.broke_on)
             self._ask(patient_id, instance_moves(missing, 1), course)
             missing = self._missing(patient_id, missing)
         return missing
 
     def _ask(self, patient_id: PatientID, moves: Iterable[Move], course: _Course) -> None:
+        in_a_row = 0
         for move in moves:
             try:
                 status = self._transfer.request(patient_id, move)
             except PeerError as error:
                 self._transfer.connection.drop()
                 course.troubles[str(error)] = None
-                return
+                course.broke_on.update(move.sop_uids)
+                in_a_row += 1
+                if in_a_row == BREAKS_IN_A_ROW or not self._inbox.arrived(patient_id):
+                    return
+                continue
+            in_a_row = 0
             if status != 0:
                 course.statuses[status] = None
 
