@@ -24,7 +24,7 @@ from vault.archive.objects import Objects, Readable
 from vault.archive.pack import PackObject, write_pack
 from vault.archive.packindex import object_ids
 from vault.archive.signing import Signer
-from vault.errors import LockedError, VaultError
+from vault.errors import DAMAGED, LockedError, VaultError
 from vault.files import private_folder, sweep, sync_folder, temporary
 
 LOCK = "vault.lock"
@@ -65,9 +65,7 @@ class BareRepository:
         except KeyError:
             return None
         except (ValueError, pygit2.GitError) as error:
-            raise VaultError(
-                f"The ref {name} of a repository can't be read; restore it from the share."
-            ) from error
+            raise VaultError(f"The ref {name} of a repository can't be read. {DAMAGED}") from error
 
     def set_ref(self, name: str, oid: str) -> None:
         """Point the full ref `name` at a commit, durably. Raises VaultError when the commit is not there."""

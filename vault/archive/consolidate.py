@@ -14,7 +14,7 @@ from isal import isal_zlib
 
 from vault.archive.pack import write_entries
 from vault.archive.packindex import Entry, entries
-from vault.errors import IntegrityError
+from vault.errors import DAMAGED, IntegrityError
 
 MANY = 128
 """How many small packs there must be to be joined."""
@@ -65,5 +65,5 @@ def _slices(pack: Path) -> Iterator[_Slice]:
     for entry, end in zip(located, ends, strict=True):
         piece = data[entry.offset : end]
         if not piece or isal_zlib.crc32(piece) != entry.crc32:
-            raise IntegrityError("A pack of the archive is damaged; restore the repository from the share.")
+            raise IntegrityError(f"A pack of the archive is damaged. {DAMAGED}")
         yield _Slice(entry, piece)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from vault.errors import IntegrityError
+from vault.errors import DAMAGED, IntegrityError
 
 _MAGIC = b"\xfftOc\0\0\0\2"
 _HEADER = len(_MAGIC) + 256 * 4
@@ -90,7 +90,5 @@ def _count(file: BinaryIO) -> int:
     count = int.from_bytes(header[-4:], "big")
     smallest = _HEADER + count * 28 + 40
     if not header.startswith(_MAGIC) or len(header) != _HEADER or os.fstat(file.fileno()).st_size < smallest:
-        raise IntegrityError(
-            "A pack index of the archive is damaged; run `git fsck` there and restore the repository from the share."
-        )
+        raise IntegrityError(f"A pack index of the archive is damaged. {DAMAGED}")
     return count

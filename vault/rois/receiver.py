@@ -136,7 +136,7 @@ class Receiver:
                 "port, or the address is not this computer's; correct [receiver] host and port."
             )
         return PeerError(
-            f"The receiver did not start on {where}; see the messages above, and run `vault doctor`."
+            f"The receiver did not start on {where}; see the messages above; the system's journal may say more."
         )
 
 
