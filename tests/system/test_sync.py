@@ -8,6 +8,7 @@ from vaults import TestVault
 
 from vault.archive.repository import PatientRepository, all_repositories
 from vault.compare.diff import compare
+from vault.events import hookimpl, plugin_manager
 
 pytestmark = pytest.mark.system
 
@@ -76,3 +77,27 @@ def test_one_modified_attribute_is_one_change(rois, tmp_path):
     assert attribute.tag == "(300a,0002)"
     assert attribute.new == '"TAMPERED"'
     assert attribute.old == f'"{data.RTPlanLabel}"'
+
+
+class Guest:
+    """A site's hook that fails."""
+
+    @hookimpl
+    def commit_made(self):
+        raise RuntimeError("the pager's server is away")
+
+    @hookimpl
+    def run_finished(self):
+        raise KeyError("report")
+
+
+def test_a_hook_that_fails_is_said_and_stops_nothing(rois, tmp_path):
+    rois.load(peers.loadable())
+    vault = TestVault(tmp_path / "vault", rois, peers.patients_in(peers.loadable()))
+    events = plugin_manager()
+    events.register(Guest())
+    report = vault.sync(events=events)
+    assert set(vault.tips()) == set(report.patients)
+    assert {failure.subject for failure in report.failed} == {"a hook"}
+    assert any("pager" in failure.reason for failure in report.failed)
+    assert report.exit_code == 3

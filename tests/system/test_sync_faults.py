@@ -259,3 +259,28 @@ def test_an_inbox_that_can_not_be_read_stops_no_later_night(orthanc, tmp_path):
         *(f for run in report["resumed"] for o in run["patients"].values() for f in o["failed"]),
     ]
     assert said != []
+
+
+def gate(log):
+    """A `[network]` section that writes down what was asked of it."""
+    commands = {name: f'["sh", "-c", "echo {name} >> {log}"]' for name in ("up", "down")}
+    return f"[network]\nup = {commands['up']}\ndown = {commands['down']}\n"
+
+
+def test_the_network_is_closed_first_and_opened_only_for_the_phases_that_need_it(orthanc, tmp_path):
+    log = tmp_path / "gate.log"
+    vault = TestVault(tmp_path / "vault", orthanc, ALONE, extra=gate(log))
+    night(vault, 0)
+    # what a killed run may have left open, the retrieval, the delivery
+    assert log.read_text().split() == ["down", "up", "down", "up", "down"]
+    log.unlink()
+    assert vault.command("calibrate", *ALONE).returncode == 0
+    assert log.read_text().split() == ["up", "down"]
+
+
+def test_a_network_that_does_not_open_costs_the_retrieval_and_nothing_else(orthanc, tmp_path):
+    vault = TestVault(
+        tmp_path / "vault", orthanc, ALONE, extra='[network]\nup = ["false"]\ndown = ["true"]\n'
+    )
+    report, _ = night(vault, 1)
+    assert "[network] up" in report["failed"][0]["reason"]
