@@ -1,5 +1,6 @@
 # make demo   see the vault at work: a simulated department, two nights, in ./demo
 # make test   every test, real DICOM servers included
+# make bench  measure it beside restic, borg, DCMTK and Orthanc; writes docs/benchmarks.md. BENCH_ARGS="--patients 1"
 # make check  style, types, import directions
 # Each of them sets up what it needs.
 
@@ -8,8 +9,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
-.PHONY: install demo test check clean system-packages
+.PHONY: install demo test bench check clean system-packages
 .DEFAULT_GOAL := install
 
 install: $(STAMP)
@@ -29,6 +31,10 @@ demo: $(STAMP)
 
 test: $(STAMP) system-packages
 	$(BIN)/pytest -n 2 --dist loadfile --durations 10 $(PYTEST_ARGS)
+
+bench: $(STAMP) system-packages
+	@sh tools/system-packages.sh restic borgbackup
+	$(BIN)/python -m bench --output docs/benchmarks.md $(BENCH_ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check

@@ -1,0 +1,106 @@
+"""What a person waits for: commands in a vault of many patients and nights, beside a bare Python start."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import cached_property, partial
+from pathlib import Path
+
+from bench import processes
+from bench.cases import Bench
+from bench.cases.night import COMMAND
+from bench.corpus import small_plan
+from bench.harness import VAULT, Case, Sample, Target, say
+from bench.vaults import WHEN, BenchVault, environment
+from vault.archive.blobs import Bytes
+from vault.archive.ledger import Ledger
+from vault.archive.repository import PatientRepository
+from vault.keys import Pseudonyms
+from vault.normal.dicom import normal_form
+
+PYTHON = "python -c pass"
+
+
+def cases(bench: Bench) -> Iterator[Case]:
+    """`--help`, `status`, `log` and `diff`."""
+    vault = _Grown(bench)
+    where = f"{bench.many_patients} patients x {bench.nights} nights"
+    for words, limit in (
+        (["--help"], 0.25),
+        (["status"], 0.4),
+        (["log", "P001"], 0.4),
+        (["diff", "P001"], 0.4),
+    ):
+        yield Case(
+            f"`vault {words[0]}`, {where}",
+            {VAULT: partial(vault.command, words), PYTHON: _python},
+            targets=(Target(f"≤ {limit} s", seconds=limit),),
+        )
+
+
+def _python(_folder: Path) -> Sample:
+    return Sample(processes.run([sys.executable, "-c", "pass"]))
+
+
+class _Grown:
+    """A vault with a history: every night changes every patient's plan."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+
+    def command(self, words: list[str], _folder: Path) -> Sample:
+        """Time one command."""
+        return Sample(processes.run([COMMAND, "-c", self._toml, *words], environment()))
+
+    @cached_property
+    def _toml(self) -> Path:
+        folder = self._bench.scratch / "grown"
+        shutil.rmtree(folder, ignore_errors=True)
+        patients = [f"P{number:03}" for number in range(1, self._bench.many_patients + 1)]
+        vault = BenchVault(folder / "vault", patients)
+        say(f"  making {len(patients)} patients x {self._bench.nights} nights")
+        for patient in patients:
+            self._history(vault, patient)
+        self._ledger(vault, patients)
+        return vault.toml
+
+    def _history(self, vault: BenchVault, patient: str) -> None:
+        repository = PatientRepository.create(vault.root, patient)
+        tip = None
+        plan = small_plan(patient, "")
+        path = f"dicom/RTPLAN/{plan.SeriesInstanceUID}/{plan.SOPInstanceUID}"
+        for night in range(self._bench.nights):
+            plan.RTPlanLabel = f"NIGHT {night}"
+            content, form = io.BytesIO(), io.BytesIO()
+            plan.save_as(content, enforce_file_format=True)
+            source = vault.root / "object.dcm"
+            source.write_bytes(content.getvalue())
+            normal_form(source, form)
+            tip = repository.commit(
+                parent=tip,
+                edits={f"{path}.dcm": Bytes(content.getvalue()), f"{path}.txt": Bytes(form.getvalue())},
+                message=f"Night {night}\n\nNormal-Form: 1\n",
+                when=WHEN + timedelta(days=night),
+                signer=vault.signer,
+            )
+
+    def _ledger(self, vault: BenchVault, patients: list[str]) -> None:
+        pseudonyms = Pseudonyms.load(vault.config.vault.pseudonym_key)
+        ledger = Ledger(vault.root, vault.signer)
+        entry = {"added": 0, "changed": 1, "removed": 0, "unchanged": 0, "complete": True, "failed": 0}
+        for night in range(self._bench.nights):
+            when = WHEN + timedelta(days=night)
+            name = f"{when:%Y%m%dT%H%M%SZ}-0000"
+            event = {
+                "run": name,
+                "procedure": "sync",
+                "started": when.isoformat(),
+                "patients": {pseudonyms.of(patient): entry for patient in patients},
+                "anomalies": [],
+                "failed": 0,
+            }
+            ledger.append("runs", name, event, when=when)
