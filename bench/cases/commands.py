@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,7 +20,9 @@ from vault.archive.blobs import Bytes
 from vault.archive.ledger import Ledger
 from vault.archive.repository import PatientRepository
 from vault.keys import Pseudonyms
+from vault.model import PatientOutcome
 from vault.normal.dicom import normal_form
+from vault.sync_report import counts
 
 PYTHON = "python -c pass"
 
@@ -63,14 +65,13 @@ class _Grown:
         patients = [f"P{number:03}" for number in range(1, self._bench.many_patients + 1)]
         vault = BenchVault(folder / "vault", patients)
         say(f"  making {len(patients)} patients x {self._bench.nights} nights")
-        for patient in patients:
-            self._history(vault, patient)
-        self._ledger(vault, patients)
+        self._ledger(vault, {patient: self._history(vault, patient) for patient in patients})
         return vault.toml
 
-    def _history(self, vault: BenchVault, patient: str) -> None:
+    def _history(self, vault: BenchVault, patient: str) -> list[str | None]:
+        """Make one patient's commits; returns their ids, beginning with the None before the first."""
         repository = PatientRepository.create(vault.root, patient)
-        tip = None
+        tips: list[str | None] = [None]
         plan = small_plan(patient, "")
         path = f"dicom/RTPLAN/{plan.SeriesInstanceUID}/{plan.SOPInstanceUID}"
         for night in range(self._bench.nights):
@@ -81,17 +82,19 @@ class _Grown:
             source.write_bytes(content.getvalue())
             normal_form(source, form)
             tip = repository.commit(
-                parent=tip,
+                parent=tips[-1],
                 edits={f"{path}.dcm": Bytes(content.getvalue()), f"{path}.txt": Bytes(form.getvalue())},
                 message=f"Night {night}\n\nNormal-Form: 1\n",
                 when=WHEN + timedelta(days=night),
                 signer=vault.signer,
             )
+            tips.append(tip)
+        return tips
 
-    def _ledger(self, vault: BenchVault, patients: list[str]) -> None:
+    def _ledger(self, vault: BenchVault, histories: Mapping[str, list[str | None]]) -> None:
         pseudonyms = Pseudonyms.load(vault.config.vault.pseudonym_key)
         ledger = Ledger(vault.root, vault.signer)
-        entry = {"added": 0, "changed": 1, "removed": 0, "unchanged": 0, "complete": True, "failed": 0}
+        fate = counts(PatientOutcome(complete=True))
         for night in range(self._bench.nights):
             when = WHEN + timedelta(days=night)
             name = f"{when:%Y%m%dT%H%M%SZ}-0000"
@@ -99,7 +102,15 @@ class _Grown:
                 "run": name,
                 "procedure": "sync",
                 "started": when.isoformat(),
-                "patients": {pseudonyms.of(patient): entry for patient in patients},
+                "patients": {
+                    pseudonyms.of(patient): {
+                        "old_commit": tips[night],
+                        "new_commit": tips[night + 1],
+                        **fate,
+                        "failed": 0,
+                    }
+                    for patient, tips in histories.items()
+                },
                 "anomalies": [],
                 "failed": 0,
             }
