@@ -82,3 +82,13 @@ def test_instance_moves_name_each_object_once_and_stay_within_a_series(made, at_
     assert all(1 <= len(move.sop_uids) <= at_once for move in moves)
     series = {item.key.sop_uid: item.key.series_uid for item in found}
     assert all(series[uid] == move.series_uid for move in moves for uid in move.sop_uids)
+
+
+def test_a_held_plan_that_the_query_calls_an_image_is_asked_for_every_night():
+    held = frozenset({ObjectKey("RTPLAN", "1.1", "1.1.1")})
+    renamed = [FoundObject("1", ObjectKey("CT", "1.1", "1.1.1"))]
+    for day in range(DAYS):
+        today = date(2026, 11, 24) + timedelta(days=day)
+        made = plan(renamed, held, policy, today, today - timedelta(days=1))
+        assert made.due == tuple(renamed)
+        assert made.not_due == frozenset()

@@ -54,19 +54,22 @@ def plan(
 
     `policy` gives the refresh policy of a modality. `last_complete` is the last day before today on which
     this patient was retrieved completely: images whose turn came on a night that was missed are due now.
-    `held` may spell its values as file names (`safe_name`) do.
+    `held` spells its values as file names (`safe_name`) do. What is held is refreshed by the modality and series it
+    is held under: a query that calls a plan an image does not put it off for a week.
     """
-    held_uids = {key.sop_uid for key in held}
+    held_as = {key.sop_uid: key for key in sorted(held)}
     days = _days(today, last_complete)
     series_moves: list[Move] = []
     instances: list[FoundObject] = []
     due: list[FoundObject] = []
     not_due: list[ObjectKey] = []
     for series in _series(found):
-        new = [item for item in series if safe_name(item.key.sop_uid) not in held_uids]
-        known = [item for item in series if safe_name(item.key.sop_uid) in held_uids]
-        refreshed = [item for item in known if _is_due(item.key, policy(item.key.modality), days)]
-        wanted = new + refreshed
+        keys = [held_as.get(safe_name(item.key.sop_uid)) for item in series]
+        wanted = [
+            item
+            for item, key in zip(series, keys, strict=True)
+            if key is None or _is_due(key, policy(key.modality), days)
+        ]
         first = series[0]
         if first.key.modality in BY_INSTANCE or len(wanted) * 2 <= len(series):
             instances += wanted
@@ -74,7 +77,8 @@ def plan(
             series_moves.append(Move(first.study_uid, first.key.series_uid, objects=len(series)))
             wanted = series
         due += wanted
-        not_due += [item.key for item in series if item not in wanted]
+        asked = {item.key for item in wanted}
+        not_due += [item.key for item in series if item.key not in asked]
     return RetrievalPlan(tuple(series_moves), tuple(instances), tuple(due), frozenset(not_due))
 
 
