@@ -6,6 +6,7 @@ of each procedure.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -30,7 +31,7 @@ def sample(points: int, wanted: int) -> list[int]:
     count = points if SWEEP == "all" else min(points, int(SWEEP or wanted))
     chance = random.Random(SEED)
     edges = [1 + number * points // count for number in range(count + 1)]
-    return [chance.randrange(low, high) for low, high in zip(edges, edges[1:], strict=False)]
+    return [chance.randrange(low, high) for low, high in itertools.pairwise(edges)]
 
 
 def planned(ran: faults.Ran, role: str, kind: str, wanted: int) -> tuple[int, list[Fault]]:

@@ -10,6 +10,7 @@ Only files below the folders that `run` is given count.
 from __future__ import annotations
 
 import errno
+import importlib
 import io
 import json
 import os
@@ -19,6 +20,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -38,6 +40,9 @@ EIO: this one fails.
 
 NET = ("short", "before", "after", "ECONNRESET")
 """What can happen when something is sent or received; `short` takes or gives half."""
+
+_LOADED = ("cli.main", "cli.sync", "cli.export", "hooks", "vault.sync", "vault.emergency.export")
+"""What the commands import."""
 
 _NEED_ROOM = {"open", "write", "mkdir", "link", "symlink"}
 
@@ -130,13 +135,8 @@ class Runner:
 
 def serve() -> None:
     """Fork for each order on standard input; answer with the exit code of the child."""
-    import cli.export
-    import cli.main
-    import cli.sync
-    import hooks
-    import vault.emergency.export
-    import vault.rois.retrieve
-    import vault.sync  # noqa: F401
+    for module in _LOADED:
+        importlib.import_module(module)
 
     for line in sys.stdin:
         child = os.fork()
@@ -285,9 +285,8 @@ class _Injector:
             def write(self, data: Any, /) -> int:
                 half = memoryview(data).cast("B")
                 half = half[: max(1, len(half) // 2)]
-                taken = injector.act(
-                    "disk", "write", self.where, lambda: io.FileIO.write(self, data), lambda: io.FileIO.write(self, half)
-                )  # fmt: skip
+                whole = partial(io.FileIO.write, self)
+                taken = injector.act("disk", "write", self.where, lambda: whole(data), lambda: whole(half))
                 return int(taken)
 
         def opened(
@@ -349,12 +348,12 @@ def _located(path: Any, base: int | None) -> str:
     if isinstance(path, int):
         return _described(path)
     text = os.fsdecode(path)
-    return os.path.abspath(os.path.join(_described(base), text) if base is not None else text)
+    return os.path.abspath(os.path.join(_described(base), text) if base is not None else text)  # noqa: PTH100, PTH118
 
 
 def _described(descriptor: int) -> str:
     """The path of an open file."""
     try:
-        return os.readlink(f"/proc/self/fd/{descriptor}")
+        return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115
     except OSError:
         return ""
