@@ -18,7 +18,7 @@ class Bench:
     small_objects: int = 200
     """Objects of the case that counts objects."""
     many_patients: int = 300
-    nights: int = 8
+    nights: int = 40
     """Patients and nights of the vault whose commands are timed."""
     large_object: int = 1 << 30
     """Bytes of the object whose memory is watched."""

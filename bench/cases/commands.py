@@ -65,7 +65,10 @@ class _Grown:
         patients = [f"P{number:03}" for number in range(1, self._bench.many_patients + 1)]
         vault = BenchVault(folder / "vault", patients)
         say(f"  making {len(patients)} patients x {self._bench.nights} nights")
-        self._ledger(vault, {patient: self._history(vault, patient) for patient in patients})
+        tips = self._history(vault, patients[0])
+        for patient in patients[1:]:
+            self._copy(vault, patients[0], patient)
+        self._ledger(vault, dict.fromkeys(patients, tips))
         return vault.toml
 
     def _history(self, vault: BenchVault, patient: str) -> list[str | None]:
@@ -90,6 +93,13 @@ class _Grown:
             )
             tips.append(tip)
         return tips
+
+    def _copy(self, vault: BenchVault, original: str, patient: str) -> None:
+        """Give another patient the same history: as much to read, and made in a moment."""
+        repositories = vault.root / "repos"
+        copy = repositories / f"{patient}.git"
+        shutil.copytree(repositories / f"{original}.git", copy)
+        processes.run(["git", "config", "--file", copy / "config", "vault.patient", patient])
 
     def _ledger(self, vault: BenchVault, histories: Mapping[str, list[str | None]]) -> None:
         pseudonyms = Pseudonyms.load(vault.config.vault.pseudonym_key)
