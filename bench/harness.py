@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.processes import ToolFailedError
+
 VAULT = "vault"
 """The side that is compared with the others."""
 
@@ -88,6 +90,8 @@ class Result:
 
     def met(self, target: Target) -> bool | None:
         """Whether a target was met; None when its reference did not run."""
+        if VAULT not in self.samples:
+            return None
         if target.ratio is not None:
             if target.against not in self.samples:
                 return None
@@ -106,11 +110,17 @@ def run_case(case: Case, scratch: Path, repetitions: int) -> Result:
             folder = scratch / "run"
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            sample = case.sides[name](folder)
-            samples[name].append(sample)
-            say(f"  {name}: {sample.seconds:.3f} s")
+            try:
+                sample = case.sides[name](folder)
+            except ToolFailedError as error:
+                case.left_out.append(f"{name} failed: {error}")
+                say(f"  {name} failed: {error}")
+            else:
+                samples[name].append(sample)
+                say(f"  {name}: {sample.seconds:.3f} s")
             shutil.rmtree(folder)
-    return Result(case, samples)
+    whole = max(map(len, samples.values()), default=0)
+    return Result(case, {name: found for name, found in samples.items() if found and len(found) == whole})
 
 
 def say(text: str) -> None:

@@ -111,7 +111,7 @@ def _row(result: Result, side: str) -> str:
     seconds = result.seconds(side)
     amount = result.case.amount
     median = f"{seconds:.3f} s" + (f" ({amount / seconds:.0f} {result.case.unit})" if amount else "")
-    ratio = "" if side == VAULT else f"{result.ratio(side):.2f} x"
+    ratio = "" if side == VAULT or VAULT not in result.samples else f"{result.ratio(side):.2f} x"
     peak, stored = result.peak_mb(side), result.stored(side)
     return (
         f"| {result.case.title if side == VAULT else ''} | {side} | {median} | {low:.3f}-{high:.3f} | {ratio} "
@@ -120,6 +120,8 @@ def _row(result: Result, side: str) -> str:
 
 
 def _measured(result: Result, target: Target) -> str:
+    if VAULT not in result.samples:
+        return ""
     if target.ratio is not None:
         return f"{result.ratio(target.against):.2f} x" if target.against in result.samples else ""
     if target.seconds is not None:

@@ -20,5 +20,5 @@ class Bench:
     many_patients: int = 300
     nights: int = 40
     """Patients and nights of the vault whose commands are timed."""
-    large_object: int = 1 << 30
-    """Bytes of the object whose memory is watched."""
+    large_object: int = 1_000_000_000
+    """Bytes of the object whose memory is watched; dcmqridx takes none above 1 GiB."""

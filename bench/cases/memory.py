@@ -52,14 +52,14 @@ def _watched(command: list[str]) -> Sample:
     with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         env={**os.environ, **environment()},
     ) as process:
         with processes.TreeMemory(process.pid) as memory:
-            _, errors = process.communicate()
+            output, _ = process.communicate()
         if process.returncode:
-            raise ToolFailedError(errors.decode(errors="replace")[-1000:])
+            raise ToolFailedError(output.decode(errors="replace")[-1000:])
         return Sample(time.perf_counter() - began, memory.peak_mb)
 
 
