@@ -15,6 +15,7 @@ import socket
 import time
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from pynetdicom import evt
@@ -121,10 +122,14 @@ class QuickSocket(AssociationSocket):  # type: ignore[misc]
                 raise TimeoutError("the rest of a PDU did not come in time")
         return received
 
-    def _refuse(self, reason: str) -> None:
+    def cut(self, reason: str) -> None:
+        """End the connection for a reason of ours."""
         if self.on_refusal is not None:
             self.on_refusal(reason)
         self._shutdown_socket()
+
+    def _refuse(self, reason: str) -> None:
+        self.cut(reason)
         raise TooMuchError(reason)
 
 
@@ -179,7 +184,20 @@ def _opened(event: Any, timeout: float, traffic: Traffic, on_refusal: Callable[[
         waking.put(dul.to_provider_queue.get_nowait())
     dul.to_provider_queue = waking
     dul.socket = quick
+    dimse = event.assoc.dimse
+    dimse.receive_primitive = partial(_fragment_received, quick, dimse.receive_primitive)
     dul._run_loop_delay = 0.0001  # `ready` sleeps; this would only come on top
+
+
+def _fragment_received(connection: QuickSocket, receive: Callable[[Any], None], primitive: Any) -> None:
+    """Write a piece of a message to the spool: where the disk refuses, the connection ends, and not its thread alone.
+
+    pynetdicom's thread would die of it, and both sides would wait for their timeouts.
+    """
+    try:
+        receive(primitive)
+    except OSError as error:
+        connection.cut(f"an object could not be written: {os.strerror(error.errno or 0)}")
 
 
 def _message_received(event: Any) -> None:
