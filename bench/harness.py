@@ -38,6 +38,8 @@ class Target:
     against: str | None = None
     """The side whose time is divided by the vault's."""
     ratio: float | None = None
+    no_larger: bool = False
+    """What it leaves on disk must not be more than the reference's, either."""
     seconds: float | None = None
     peak_mb: float | None = None
 
@@ -95,11 +97,15 @@ class Result:
         if target.ratio is not None:
             if target.against not in self.samples:
                 return None
-            return self.ratio(target.against) >= target.ratio
+            return self.ratio(target.against) >= target.ratio and self._fits(target)
         if target.seconds is not None:
             return self.seconds(VAULT) <= target.seconds
         peak = self.peak_mb(VAULT)
         return None if peak is None or target.peak_mb is None else peak <= target.peak_mb
+
+    def _fits(self, target: Target) -> bool:
+        ours, theirs = self.stored(VAULT), self.stored(target.against or "")
+        return not target.no_larger or (ours is not None and theirs is not None and ours <= theirs)
 
 
 def run_case(case: Case, scratch: Path, repetitions: int) -> Result:

@@ -71,9 +71,11 @@ def document(results: list[Result], about: Circumstances, profile: str) -> str:
     missing = "".join(f"- {line}\n" for line in left_out(results))
     return f"""# Benchmarks
 
-Written by `{about.command}`; run it again rather than believe it. Every case runs in turns with its references, in
-one run on one machine, {about.repetitions} times. "Vault is" says how many times as fast as that side the vault is, the
-median over the pairs of runs: above 1 the vault is the quicker.
+Written by `{about.command}`; run it again rather than believe it.
+
+Every case runs in turns with its references, in one run on one machine, {about.repetitions} times. "Vault is" says how many times as
+fast as that side the vault is, the median over the pairs of runs: above 1 the vault is the quicker. With few patients,
+what every command pays once (starting, finding, closing) weighs more in the nights than it would with many.
 Spread is the quickest and the slowest run. Absolute figures move from machine to machine, ratios less.
 
 {_machine(about)}
@@ -136,7 +138,7 @@ def _machine(about: Circumstances) -> str:
     return (
         f"- Machine: {_processor()}, {os.cpu_count()} cores, {memory:.0f} GB, Linux {platform.release()}; load average "
         f"before the run {about.load:.2f}: {calm}\n"
-        f"- Corpus: {len(about.corpus.patients)} synthetic patients, {len(files)} objects, "
+        f"- Corpus: synthetic patients: {len(about.corpus.patients)}, {len(files)} objects, "
         f"{about.corpus.bytes / 1e6:.0f} MB (`bench/corpus.py`, seeded)\n"
         f"- Versions: Python {platform.python_version()}, {', '.join(_versions())}\n"
         f"- Measured {datetime.now(UTC):%Y-%m-%d}"
