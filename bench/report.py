@@ -73,7 +73,8 @@ def document(results: list[Result], about: Circumstances, profile: str) -> str:
 
 Written by `{about.command}`; run it again rather than believe it.
 
-Every case runs in turns with its references, in one run on one machine, {about.repetitions} times. "Vault is" says how many times as
+Every case runs in turns with its references, in one run on one machine, {about.repetitions} times.
+"Vault is" says how many times as
 fast as that side the vault is, the median over the pairs of runs: above 1 the vault is the quicker. With few patients,
 what every command pays once (starting, finding, closing) weighs more in the nights than it would with many.
 Spread is the quickest and the slowest run. Absolute figures move from machine to machine, ratios less.
