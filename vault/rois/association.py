@@ -286,6 +286,7 @@ class _Patience:
             before = self.alive()
             context, message = self._impatient(block)
             ended = not association.is_established or association.acse.is_aborted()
+            ended = ended or getattr(association.dul.socket, "was_cut", True)  # by us
             if message is not None or ended or self.alive() == before:
                 return context, message
         return None, None

@@ -74,6 +74,7 @@ class QuickSocket(AssociationSocket):  # type: ignore[misc]
     timeout: float
     traffic: Traffic
     on_refusal: Callable[[str], None] | None
+    was_cut: bool
     _message_size: int
 
     def message_complete(self) -> None:
@@ -126,7 +127,9 @@ class QuickSocket(AssociationSocket):  # type: ignore[misc]
         """End the connection for a reason of ours."""
         if self.on_refusal is not None:
             self.on_refusal(reason)
+        self.was_cut = True
         self._shutdown_socket()
+        self.assoc.dimse.msg_queue.put((None, None))  # wakes whoever waits for an answer
 
     def _refuse(self, reason: str) -> None:
         self.cut(reason)
@@ -175,6 +178,7 @@ def _opened(event: Any, timeout: float, traffic: Traffic, on_refusal: Callable[[
     quick = QuickSocket.__new__(QuickSocket)
     quick.__dict__.update(plain.__dict__)
     quick.timeout, quick.traffic, quick.on_refusal = timeout, traffic, on_refusal
+    quick.was_cut = False
     quick.message_complete()
     quick.socket.settimeout(timeout)
     quick.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
