@@ -53,6 +53,7 @@ def sweep(runner, tmp_path, capsys, record_property) -> Callable[..., None]:
             place = start.copy(tmp_path / "swept")
             if way != "get":
                 place.edit('retrieve = "get"', f'retrieve = "{way}"')
+                place.edit('timeout = "10s"', 'timeout = "4s"')  # of a receiver that is gone
             return place
 
         def watched(place):
