@@ -35,6 +35,8 @@ PATIENTS = roster(2, NIGHT, scale=TINY)
 KEPT = {"repos", "ledger.git", "outbox", "keys", "quarantine", "vault.toml", "lock"}
 """What may hold files in a vault at rest; elsewhere they would be plaintext that was left behind."""
 
+AGE = b"age-encryption.org/v1"
+
 Trees = dict[str, dict[str, str]]
 """Patient ID to path to blob id."""
 
@@ -127,9 +129,9 @@ class Place:
         waiting = [path.name for path in (self.folder / "outbox").glob("[!.]*")]
         if waiting:
             yield f"{len(waiting)} ciphertexts wait in the outbox"
-        incoming = list((self.share / "v1" / "incoming").glob("*"))
-        if incoming:
-            yield f"{len(incoming)} unfinished files on the share"
+        for path in (self.share / "v1" / "incoming").glob("*"):  # ciphertext, which the next delivery sweeps
+            if not path.read_bytes().startswith(AGE) and path.stat().st_size > len(AGE):
+                yield "a file on the share is not encrypted"
 
 
 @dataclass(frozen=True, slots=True)

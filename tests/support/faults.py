@@ -18,7 +18,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -102,9 +102,16 @@ class Runner:
         self._process.communicate(timeout=30)
 
     def run(
-        self, arguments: Sequence[str | Path], watched: Sequence[Path], fault: Fault | None = None
+        self,
+        arguments: Sequence[str | Path],
+        watched: Sequence[Path],
+        fault: Fault | None = None,
+        constants: Mapping[str, int] | None = None,
     ) -> Ran:
-        """Run `vault ARGUMENTS` under `fault`; without one, count the operations on files below `watched`."""
+        """Run `vault ARGUMENTS` under `fault`; without one, count the operations on files below `watched`.
+
+        `constants` ("vault.module.NAME" to value) hold in the main process, where a test can't have the real ones.
+        """
         for stale in self._folder.glob("*.log"):
             stale.unlink()
         order = {
@@ -112,6 +119,7 @@ class Runner:
             "watched": [str(path) for path in watched],
             "log": str(self._folder),
             "fault": [fault.at, fault.how, fault.kind, fault.role] if fault else None,
+            "constants": dict(constants or {}),
         }
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -153,6 +161,9 @@ def _obey(order: dict[str, Any]) -> NoReturn:
         os.dup2(os.open(f"{order['log']}/{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), descriptor)
     os.environ[PLAN] = json.dumps(order)
     sys.argv = ["vault", *order["arguments"]]
+    for name, value in order["constants"].items():
+        module, _, constant = name.rpartition(".")
+        setattr(importlib.import_module(module), constant, value)
     install()
     from cli.main import main
 
