@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NewType
 
@@ -61,6 +62,18 @@ class Retrieval:
     def complete(self) -> bool:
         """Everything that the ROIS has and that was due has arrived."""
         return self.found is not None and not self.missing and not self.failures
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the ROIS's database, as text: `query` is the name of the statement that it answers.
+
+    `fields` maps a column's name to its value in canonical text, None for NULL: what is the same in the database
+    has the same text, whatever driver read it.
+    """
+
+    query: str
+    fields: Mapping[str, str | None]
 
 
 @dataclass(slots=True)
