@@ -21,7 +21,7 @@ from vault.normal.volatile import SHIPPED
 from vault.rois.inbox import Inbox
 from vault.setup import initialize
 from vault.share.backend import open_share
-from vault.share.mirror import seal_commit
+from vault.share.mirror import mark_shared, seal_commit
 from vault.share.outbox import Outbox
 
 WHEN = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
@@ -112,11 +112,15 @@ url = "{self.share.as_uri()}"
         """Encrypt what is new and bring it to the share."""
         outbox = Outbox(private_folder(self.root / "outbox"))
         key = read_pseudonym_key(self.config.vault.pseudonym_key)
-        for repository in all_repositories(self.root):
-            seal_commit(repository, self.config.vault.recipients, key, outbox)
+        repositories = list(all_repositories(self.root))
+        commits = [seal_commit(each, self.config.vault.recipients, key, outbox) for each in repositories]
         delivered = outbox.deliver(open_share(self.share.as_uri()))
         if delivered.failed:
             raise RuntimeError(delivered.failed[0].reason)
+        outbox.keep()
+        for repository, commit in zip(repositories, commits, strict=True):
+            if commit:
+                mark_shared(repository, commit)
 
 
 def complete_retrieval(patient: str, files: Iterable[Path]) -> Retrieval:

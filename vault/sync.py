@@ -44,7 +44,7 @@ from vault.rois.census import census
 from vault.rois.inbox import Inbox, unfinished
 from vault.rois.retrieve import retrieve
 from vault.share.backend import open_share
-from vault.share.mirror import seal_commit
+from vault.share.mirror import mark_shared, seal_commit
 from vault.share.outbox import Outbox
 from vault.sync_report import SyncReport, counts
 
@@ -98,8 +98,9 @@ class _Sync:
         inbox = Inbox(self._root / "inbox" / report.run)
         self._retrieve(inbox, report, patients)
         self._commit(inbox, report)
-        self._seal(report)
+        sealed = self._seal(report)
         self._deliver(report)
+        self._keep(sealed, report)
         self._progress.stop()
         if self._events:
             with self._listening(report):
@@ -132,6 +133,7 @@ class _Sync:
     def _tidy(self) -> None:
         """Remove what a crash left half written; everything whole is kept and picked up below."""
         shutil.rmtree(self._root / "work", ignore_errors=True)
+        self._outbox.discard_fresh()
         for folder in ("inbox", "outbox", "repos"):
             sweep(self._root / folder)
 
@@ -298,18 +300,24 @@ class _Sync:
 
     # 4, 5: to the share
 
-    def _seal(self, report: SyncReport) -> None:
-        """Bring the outbox up to date with every repository: what git says is not sealed yet."""
+    def _seal(self, report: SyncReport) -> list[tuple[PatientRepository, str]]:
+        """Bring the outbox up to date with every repository: what git says is not shared yet.
+
+        Returns those that are, each with the commit up to which it is.
+        """
         if self._config.share is None:
-            return
+            return []
         damaged: list[Failure] = []
         repositories = list(all_repositories(self._root, damaged))
         report.delivered.failed.extend(damaged)
         report.integrity |= bool(damaged)
+        sealed = []
         self._progress.start("Encrypting", len(repositories))
         for repository in repositories:
             try:
-                seal_commit(repository, self._config.vault.recipients, self._key, self._outbox)
+                commit = seal_commit(repository, self._config.vault.recipients, self._key, self._outbox)
+                if commit:
+                    sealed.append((repository, commit))
             except VaultError as error:
                 report.delivered.failed.append(Failure("encryption", str(error)))
                 report.integrity |= isinstance(error, IntegrityError)
@@ -317,6 +325,7 @@ class _Sync:
                 report.delivered.failed.append(Failure("encryption", error.strerror or type(error).__name__))
                 break
             self._progress.advance()
+        return sealed
 
     def _deliver(self, report: SyncReport) -> None:
         if self._config.share is None:
@@ -333,6 +342,21 @@ class _Sync:
                 report.delivered.failed.extend(delivered.failed)
         except VaultError as error:
             report.delivered.failed.append(Failure("share", str(error)))
+
+    def _keep(self, sealed: list[tuple[PatientRepository, str]], report: SyncReport) -> None:
+        """Make durable what waits for another delivery, and only then say that its commits need no sealing."""
+        try:
+            self._outbox.keep()
+            for repository, commit in sealed:
+                mark_shared(repository, commit)
+        except OSError as error:
+            report.delivered.failed.append(
+                Failure(
+                    "outbox", f"{error.strerror or type(error).__name__}: encrypted again by the next run"
+                )
+            )
+        except VaultError as error:
+            report.delivered.failed.append(Failure("outbox", str(error)))
         report.delivered.waiting = len(self._outbox.pending())
 
 

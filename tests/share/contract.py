@@ -29,6 +29,7 @@ class ShareContract:
         assert share.exists(NAME)
         with share.read(NAME) as file:
             assert file.read() == source.read_bytes()
+        assert share.size(NAME) == source.stat().st_size
 
     def test_takes_an_empty_file(self, share: Share, source: Path) -> None:
         source.write_bytes(b"")

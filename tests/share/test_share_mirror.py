@@ -8,11 +8,12 @@ import pyrage
 import pytest
 from history_kit import History
 
+from vault.archive.blobs import Bytes, hash_file
 from vault.archive.repository import PatientRepository
-from vault.errors import ConfigError
-from vault.share import layout, mirror
+from vault.errors import ConfigError, IntegrityError
+from vault.share import envelope, layout, mirror
 from vault.share.folder import FolderShare
-from vault.share.mirror import SHARED, seal_commit, unsealed
+from vault.share.mirror import SHARED, mark_shared, seal_at_hand, seal_commit, unsealed
 from vault.share.outbox import Outbox
 
 IDENTITY = pyrage.x25519.Identity.generate()
@@ -41,7 +42,7 @@ def test_every_blob_of_the_history_reaches_the_share_and_is_the_exact_file(
     big = os.urandom(3_000_000)
     first = history.night({f"{PLAN}.dcm": big, f"{PLAN}.txt": b"normal-form 1\n"})
     second = history.night({f"{PLAN}.dcm": b"other", "patient.json": b"{}"})
-    assert seal_commit(history.repository, KEYS, SECRET, outbox) == len(outbox.pending())
+    assert seal_commit(history.repository, KEYS, SECRET, outbox) == second
     (tmp_path / "share").mkdir()
     share = FolderShare(tmp_path / "share")
     assert outbox.deliver(share).failed == []
@@ -54,16 +55,18 @@ def test_every_blob_of_the_history_reaches_the_share_and_is_the_exact_file(
 
 def test_only_what_is_new_is_sealed(history: History, outbox: Outbox, tmp_path: Path) -> None:
     history.night({f"{PLAN}.dcm": b"one"})
-    assert seal_commit(history.repository, KEYS, SECRET, outbox) == 3  # and two SHA256SUMS
-    assert seal_commit(history.repository, KEYS, SECRET, outbox) == 0
+    commit = seal_commit(history.repository, KEYS, SECRET, outbox)
+    assert len(outbox.pending()) == 3  # and two SHA256SUMS
+    mark_shared(history.repository, commit)
+    assert seal_commit(history.repository, KEYS, SECRET, outbox) is None
     history.night({f"{PLAN}.dcm": b"two"})
     assert list(unsealed(history.repository))
-    assert seal_commit(history.repository, KEYS, SECRET, outbox) == 3
-    assert history.repository.ref(SHARED) == history.repository.tip()
+    assert seal_commit(history.repository, KEYS, SECRET, outbox) == history.repository.tip()
+    assert len(outbox.pending()) == 6
 
 
 def test_a_patient_without_commits_has_nothing_to_seal(history: History, outbox: Outbox) -> None:
-    assert seal_commit(history.repository, KEYS, SECRET, outbox) == 0
+    assert seal_commit(history.repository, KEYS, SECRET, outbox) is None
 
 
 def test_a_crash_at_any_blob_loses_none(
@@ -84,6 +87,7 @@ def test_a_crash_at_any_blob_loses_none(
         monkeypatch.setattr(Outbox, "seal", seal)
         with pytest.raises(KeyboardInterrupt):
             seal_commit(history.repository, KEYS, SECRET, outbox)
+        outbox.discard_fresh()
         assert history.repository.ref(SHARED) is None
     monkeypatch.undo()
     seal_commit(history.repository, KEYS, SECRET, outbox)
@@ -102,6 +106,30 @@ def test_a_rewritten_history_is_sealed_whole(
     assert found == names(history, first) | names(history, second)
 
 
+def test_what_is_at_hand_is_sealed_from_where_it_lies(
+    history: History, outbox: Outbox, tmp_path: Path
+) -> None:
+    content = os.urandom(2_500_000)
+    (tmp_path / "object").write_bytes(content)
+    blobs = [hash_file(tmp_path / "object"), Bytes(b"small"), Bytes(b"")]
+    seal_at_hand(blobs, envelope.parse_recipients(KEYS), SECRET, outbox)
+    (tmp_path / "share").mkdir()
+    share = FolderShare(tmp_path / "share")
+    outbox.deliver(share)
+    for blob, expected in zip(blobs, (content, b"small", b""), strict=True):
+        with share.read(layout.blob_name(SECRET, blob.oid)) as file:
+            assert pyrage.decrypt(file.read(), [IDENTITY]) == expected
+
+
+def test_a_file_that_changed_since_it_was_committed_is_not_sealed(outbox: Outbox, tmp_path: Path) -> None:
+    (tmp_path / "object").write_bytes(b"as committed")
+    blob = hash_file(tmp_path / "object")
+    (tmp_path / "object").write_bytes(b"as tampered!")
+    with pytest.raises(IntegrityError):
+        seal_at_hand([blob], envelope.parse_recipients(KEYS), SECRET, outbox)
+    assert outbox.pending() == []
+
+
 def test_a_recipient_at_fault_is_said_before_anything_is_sealed(history: History, outbox: Outbox) -> None:
     history.night({f"{PLAN}.dcm": b"one"})
     with pytest.raises(ConfigError, match="age1wrong"):
@@ -112,8 +140,7 @@ def test_a_recipient_at_fault_is_said_before_anything_is_sealed(history: History
 def test_everything_can_be_sealed_again_with_stock_git(history: History, outbox: Outbox) -> None:
     commit = history.night({f"{PLAN}.dcm": b"one"})
     seal_commit(history.repository, KEYS, SECRET, outbox)
-    for path in outbox.folder.iterdir():
-        path.unlink()
+    outbox.discard_fresh()
     git = ["git", f"--git-dir={history.repository.path}", "update-ref", "-d", SHARED]
     subprocess.run(git, check=True, env={**os.environ, "GIT_CONFIG_COUNT": "0"})
     seal_commit(PatientRepository(history.repository.path, "4711"), KEYS, SECRET, outbox)

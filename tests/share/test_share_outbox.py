@@ -65,7 +65,10 @@ def test_delivers_everything_once(outbox: Outbox, share: Faulty) -> None:
 
 def test_files_are_private(outbox: Outbox) -> None:
     assert outbox.folder.stat().st_mode & 0o777 == 0o700
-    assert all(path.stat().st_mode & 0o777 == 0o600 for path in outbox.folder.iterdir())
+    outbox.keep()
+    kept = [path for path in outbox.folder.iterdir() if path.is_file()]
+    assert len(kept) == 4
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in kept)
 
 
 def test_what_waits_is_not_sealed_again(outbox: Outbox) -> None:
@@ -80,7 +83,20 @@ def test_a_failed_seal_leaves_nothing(outbox: Outbox) -> None:
     with pytest.raises(IntegrityError):
         outbox.seal("v1/blobs/ff.age", io.BytesIO(b"abc"), 99, RECIPIENTS)
     assert outbox.pending() == NAMES
-    assert len(list(outbox.folder.iterdir())) == 4
+    assert len([path for path in outbox.folder.rglob("*") if path.is_file()]) == 4
+
+
+def test_what_was_not_kept_is_gone_with_the_run_that_sealed_it(outbox: Outbox, share: Faulty) -> None:
+    outbox.discard_fresh()
+    assert outbox.pending() == []
+    outbox.seal(NAMES[0], io.BytesIO(b"x"), 1, RECIPIENTS)
+    outbox.keep()
+    again = Outbox(outbox.folder)
+    again.discard_fresh()
+    assert again.pending() == NAMES[:1]
+    assert not again.seal(NAMES[0], io.BytesIO(b"x"), 1, RECIPIENTS)
+    assert again.deliver(share).sent == 1
+    assert again.pending() == []
 
 
 def test_a_share_that_is_away_is_one_failure_and_is_caught_up(outbox: Outbox, share: Faulty) -> None:
@@ -104,7 +120,10 @@ def test_an_unmounted_share_is_noticed_once_it_was_used(
     assert list(share.root.iterdir()) == []
 
 
-def test_going_away_in_the_middle_keeps_the_rest(outbox: Outbox, share: Faulty) -> None:
+def test_going_away_in_the_middle_keeps_the_rest(
+    outbox: Outbox, share: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vault.share.outbox.AT_ONCE", 1)
     share.errors = {NAMES[2]: ShareUnavailableError("the share is away")}
     result = outbox.deliver(share)
     assert (result.sent, result.pending, len(result.failed)) == (2, 2, 1)
@@ -120,7 +139,8 @@ def test_one_bad_file_does_not_stop_the_others(outbox: Outbox, share: Faulty) ->
 
 
 def test_cut_off_between_delivery_and_removal(outbox: Outbox, share: Faulty) -> None:
-    waiting = {path.name: path.read_bytes() for path in outbox.folder.iterdir()}
+    outbox.keep()
+    waiting = {path.name: path.read_bytes() for path in outbox.folder.iterdir() if path.is_file()}
     outbox.deliver(share)
     for name, data in waiting.items():
         (outbox.folder / name).write_bytes(data)

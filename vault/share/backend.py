@@ -22,7 +22,10 @@ class NameTakenError(ShareError):
 
 
 class Share(Protocol):
-    """Files under names made by `vault.share.layout`. Every method raises ShareError and no other error of its own."""
+    """Files under names made by `vault.share.layout`. Every method raises ShareError and no other error of its own.
+
+    Several threads may put files at once.
+    """
 
     @property
     def place(self) -> str:
@@ -37,6 +40,9 @@ class Share(Protocol):
 
     def exists(self, name: str) -> bool:
         """Tell whether the share has `name`."""
+
+    def size(self, name: str) -> int:
+        """Return the bytes of `name`, without reading them."""
 
     def put(self, name: str, source: Path) -> None:
         """Copy `source` to `name`: durable, read back and compared before it gets its name; never replaces a file.

@@ -89,6 +89,11 @@ class FolderShare:
                 return False
             return True
 
+    def size(self, name: str) -> int:
+        """Return the bytes of `name`."""
+        with self._translated():
+            return os.lstat(self._path(name)).st_size
+
     def put(self, name: str, source: Path) -> None:
         """Copy `source` to `name`, verified and durable, never replacing (see `Share.put`)."""
         target = self._path(name)
