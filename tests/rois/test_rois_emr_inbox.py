@@ -1,0 +1,74 @@
+"""The EMR half of the inbox: what is put there comes back, durable, private and bounded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vault.errors import IntegrityError, VaultError
+from vault.model import Failure, Row
+from vault.rois.emr_inbox import EmrInbox, chunks
+
+NASTY = "..\\../ä\x00\n😀"
+
+
+def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
+    inbox = EmrInbox(tmp_path / "run")
+    rows = {
+        "plans": [Row("plans", {"plan_key": "1", "plan": "line\nbreak\x00😀", "status": None})],
+        "contacts": [],
+    }
+    inbox.write_rows("1/2", rows, [Failure("history", "why")])
+    assert inbox.rows("1/2") == rows
+    assert inbox.failures("1/2") == [Failure("history", "why")]
+    assert inbox.patients() == ["1/2"]
+
+
+def test_who_was_not_asked_about_has_no_rows(tmp_path: Path) -> None:
+    inbox = EmrInbox(tmp_path)
+    assert inbox.rows("1") is None
+    assert inbox.failures("1") == []
+    assert list(inbox.documents("1")) == []
+
+
+def test_documents_stay_inside_whatever_they_are_called(tmp_path: Path) -> None:
+    inbox = EmrInbox(tmp_path / "run")
+    inbox.put_document(NASTY, NASTY, NASTY, [b"one", b"two"])
+    (document,) = inbox.documents(NASTY)
+    assert (document.key, document.file_name, document.path.read_bytes()) == (NASTY, NASTY, b"onetwo")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+
+
+def test_a_document_that_breaks_off_did_not_arrive(tmp_path: Path) -> None:
+    def broken():
+        yield b"half"
+        raise OSError("gone")
+
+    inbox = EmrInbox(tmp_path)
+    inbox.put_document("1", "k", "a.pdf", [b"first"])
+    with pytest.raises(OSError, match="gone"):
+        inbox.put_document("1", "k", "a.pdf", broken())
+    assert list(inbox.documents("1")) == []
+
+
+def test_a_document_that_is_too_large_is_left_out(tmp_path: Path) -> None:
+    inbox = EmrInbox(tmp_path, largest_document=1 << 20)
+    with pytest.raises(VaultError, match="larger than the 1 MiB"):
+        inbox.put_document("1", "k", "a.pdf", (bytes(1 << 19) for _ in range(3)))
+    assert list(inbox.documents("1")) == []
+
+
+def test_chunks_of_a_file_are_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(bytes(3 << 20))
+    assert b"".join(chunks(tmp_path / "a")) == bytes(3 << 20)
+
+
+def test_damage_is_told(tmp_path: Path) -> None:
+    inbox = EmrInbox(tmp_path)
+    inbox.write_rows("1", {})
+    next(tmp_path.rglob("rows.json")).write_bytes(b"{")
+    with pytest.raises(IntegrityError, match="not what was written"):
+        inbox.rows("1")
