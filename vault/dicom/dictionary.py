@@ -67,6 +67,12 @@ def sequence_tags() -> frozenset[int]:
 
 
 @cache
+def plain_tags() -> frozenset[int]:
+    """Every tag that is not a sequence by the dictionary (but for those of repeating groups)."""
+    return frozenset(_tables().elements) - sequence_tags()
+
+
+@cache
 def tags_by_keyword() -> dict[str, int]:
     """The tag of each keyword that names exactly one element."""
     return {entry.keyword: tag for tag, entry in _tables().elements.items() if entry.keyword}

@@ -65,6 +65,11 @@ _SHORT_FORM = {vr.encode(): vr for vr in _SHORT.split()}
 _LONG_FORM = {vr.encode(): vr for vr in _LONG.split()}
 _LETTERS = re.compile(rb"[A-Z]{2}")
 
+_LITTLE_HEADER, _BIG_HEADER = (struct.Struct(f"{order}HHI").unpack_from for order in "<>")
+"""Group, element and length: of items, their delimiters and implicit elements."""
+_LITTLE_VR_HEADER, _BIG_VR_HEADER = (struct.Struct(f"{order}HH2sH").unpack_from for order in "<>")
+_LITTLE_NUMBER, _BIG_NUMBER = (struct.Struct(f"{order}I").unpack_from for order in "<>")
+
 
 def encoding_of(buffer: Buffer, offset: int, transfer_syntax: str) -> Encoding:
     """The encoding of the data set at `offset`: by its transfer syntax, unless its first element plainly disagrees."""
@@ -93,6 +98,7 @@ class _Walk:
         self.budget = ELEMENTS_MAXIMUM
         self.faults = 0
         self.sequence_tags = dictionary.sequence_tags()
+        self.plain_tags = dictionary.plain_tags()
 
     def dataset(
         self,
@@ -122,9 +128,9 @@ class _Walk:
     ) -> tuple[int, bool]:
         """Fill `dataset`; returns where it stopped, and whether something (a delimiter, `stop`) closed it."""
         buffer = self.buffer
-        header = struct.Struct("<HHI").unpack_from
+        header = _LITTLE_HEADER
         add = dataset.elements.append
-        sequence_tags = self.sequence_tags
+        plain_tags = self.plain_tags
         while position + 8 <= end:
             group, low, length = header(buffer, position)
             tag = group << 16 | low
@@ -148,9 +154,9 @@ class _Walk:
             position = start + length
             if position > end:
                 return start - 8, False
-            if not length:
-                add((tag, "", start, 0, None))
-            elif tag in sequence_tags:
+            if not length or tag in plain_tags:
+                add((tag, "", start, length, None))
+            elif tag in self.sequence_tags:
                 add((tag, "", start, length, self._defined(start, position, Encoding.IMPLICIT, depth)))
             elif buffer[start : start + 4] == _ITEM_BYTES:
                 add((tag, "", start, length, self._guessed(tag, start, position, depth)))
@@ -163,10 +169,10 @@ class _Walk:
     ) -> tuple[int, bool]:
         """As `_implicit`, for both byte orders."""
         buffer = self.buffer
-        order = ">" if dataset.big_endian else "<"
         encoding = Encoding.BIG if dataset.big_endian else Encoding.EXPLICIT
-        header = struct.Struct(order + "HH2sH").unpack_from
-        number = struct.Struct(order + "I").unpack_from
+        header = _BIG_VR_HEADER if dataset.big_endian else _LITTLE_VR_HEADER
+        number = _BIG_NUMBER if dataset.big_endian else _LITTLE_NUMBER
+        plain_tags = self.plain_tags
         add = dataset.elements.append
         while position + 8 <= end:
             group, low, code, length = header(buffer, position)
@@ -204,7 +210,9 @@ class _Walk:
             position = start + length
             if position > end:
                 return element, False
-            items = self._inside(tag, vr, start, length, encoding, depth) if length else None
+            items = None
+            if length and (tag not in plain_tags or vr == "SQ"):
+                items = self._inside(tag, vr, start, length, encoding, depth)
             add((tag, vr, start, length, items))
         return position, False
 
@@ -257,7 +265,7 @@ class _Walk:
         self, position: int, end: int, encoding: Encoding, depth: int, *, delimited: bool
     ) -> tuple[list[Dataset], int]:
         """Items until `end` or, where `delimited`, the sequence delimiter; stops before what is no item."""
-        header = struct.Struct(">HHI" if encoding is Encoding.BIG else "<HHI").unpack_from
+        header = _BIG_HEADER if encoding is Encoding.BIG else _LITTLE_HEADER
         items: list[Dataset] = []
         while position + 8 <= end:
             group, low, length = header(self.buffer, position)
@@ -283,7 +291,7 @@ class _Walk:
         return items, position
 
     def _fragments(self, position: int, end: int, *, big: bool) -> tuple[Fragments, int]:
-        header = struct.Struct(">HHI" if big else "<HHI").unpack_from
+        header = _BIG_HEADER if big else _LITTLE_HEADER
         pieces: list[tuple[int, int]] = []
         while position + 8 <= end:
             group, low, length = header(self.buffer, position)

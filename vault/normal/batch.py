@@ -1,7 +1,9 @@
-"""Many long lists of numbers at once: what `numbers.canonical_list` says of each, ten times as quickly.
+"""Many long lists of numbers at once: what `numbers.canonical_list` says of each, twenty times as quickly.
 
-A structure set is a million plain decimals. Vector operations drop the zeros that fractions end in; whatever is
-not a plain decimal (`+1`, `1e3`, ` 1`, `01`, garbage) sends its own list back to the slow road.
+A structure set is a million plain decimals. Each class of characters becomes one large integer with a bit for every
+character, so that a single operation looks at thousands of them, and the carry of an addition runs along the digits
+of every number at once. Whatever is not a plain decimal (`+1`, `1e3`, ` 1`, `01`, garbage) sends its own list back
+to the slow road.
 """
 
 from __future__ import annotations
@@ -16,11 +18,14 @@ if TYPE_CHECKING:
     from numpy import bool_, uint8
     from numpy.typing import NDArray
 
-_ZEROS_MAXIMUM = 20
-"""Zeros at the end of a fraction that are dropped here; each costs a pass, so more go the slow road."""
-
 WORTH_IT = 64 << 10
 """Bytes of lists from which loading numpy, a tenth of a second, pays."""
+
+_MIRROR = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+"""Each byte with its bits in the other order."""
+
+_GONE = b"\xff"
+"""Overwrites the characters that the one spelling does without, until all of them are deleted together."""
 
 
 def canonical_lists(lists: Sequence[bytes]) -> list[bytes | None]:
@@ -34,50 +39,80 @@ def _vectorised(lists: Sequence[bytes]) -> list[bytes | None]:
     import numpy as np  # noqa: PLC0415 - see WORTH_IT
 
     whole = b"\n" + b"\n".join(lists) + b"\n"
-    if whole.count(b"\n") != len(lists) + 1:
-        return [canonical_list(data) for data in lists]
     text = np.frombuffer(whole, np.uint8)
-    wrong, dropped = _examined(text)
-    spelled: list[bytes | None] = list(text[~dropped].tobytes().split(b"\n")[1:-1])
-    if wrong.any():
-        ends = np.flatnonzero(text == 10)
-        for index in np.unique(np.searchsorted(ends, np.flatnonzero(wrong), side="left")):
-            for odd in {
-                max(int(index) - 1, 0),
-                min(int(index), len(lists) - 1),
-            }:  # a fault at an end is of either
-                spelled[odd] = canonical_list(lists[odd])
+    ends = text == 10
+    if np.count_nonzero(ends) != len(lists) + 1:
+        return [canonical_list(data) for data in lists]
+    wrong, needless = _examined(text, ends)
+    if needless:
+        gone = np.negative(_mask(needless, len(text)))  # 255 for a bit that is set
+        whole = np.bitwise_or(text, gone).tobytes().translate(None, _GONE)
+    spelled: list[bytes | None] = list(whole.split(b"\n")[1:-1])
+    if wrong:
+        for odd in _lists_at(_mask(wrong, len(text)), ends):
+            spelled[odd] = canonical_list(lists[odd])
     return spelled
 
 
-def _examined(text: NDArray[uint8]) -> tuple[NDArray[bool_], NDArray[bool_]]:
+def _examined(text: NDArray[uint8], ends: NDArray[bool_]) -> tuple[int, int]:
     """Where `text` is no plain decimal, and which of its characters the one spelling does without."""
+    end = _bits(ends | (text == 92))  # line feed between lists, backslash between numbers
+    dot, zero, minus = _bits(text == 46), _bits(text == 48), _bits(text == 45)
+    digit = _bits((text - 48) < 10)  # unsigned: what is below "0" wraps round
+    start = end << 1
+    fraction = dot << 1 & digit
+    after_fraction = _without(digit + fraction, digit)  # the carry stops where the digits do
+    wrong = (
+        _without((1 << len(text)) - 1, end | dot | minus | digit)
+        | start & end
+        | _without(minus, start)
+        | _without(dot, digit << 1)
+        | _without((dot | minus) << 1, digit)
+        | ((start | minus << 1) & zero) << 1 & digit  # 01
+        | after_fraction & dot  # two points in one number
+    )
+    zeros = _zeros_before(after_fraction, zero, len(text)) if after_fraction & zero << 1 else 0
+    dots = dot & zeros >> 1
+    signs = minus & (zero & (end | dots) >> 1) >> 1
+    return wrong, zeros | dots | signs
+
+
+def _zeros_before(after: int, zero: int, count: int) -> int:
+    """The runs of `zero` that end right before `after`. Carries run upwards, so all is mirrored."""
+    zero, after = _mirrored(zero, count), _mirrored(after, count)
+    return _mirrored(_without(zero, zero + (after << 1 & zero)), count)
+
+
+def _bits(mask: NDArray[bool_]) -> int:
+    """The integer with bit i set where `mask[i]` is."""
     import numpy as np  # noqa: PLC0415
 
-    end = (text == 92) | (text == 10)  # backslash between numbers, line feed between lists
-    dot, zero, minus = text == 46, text == 48, text == 45
-    digit = (text - 48) < 10  # unsigned: what is below "0" wraps round
-    wrong = ~(end | dot | minus | digit)
-    wrong[:-1] |= end[:-1] & end[1:]
-    wrong[1:] |= minus[1:] & ~end[:-1]
-    wrong[:-1] |= (minus | dot)[:-1] & ~digit[1:]
-    wrong[1:] |= dot[1:] & ~digit[:-1]
-    wrong[1:-1] |= zero[1:-1] & (end | minus)[:-2] & digit[2:]
-    marks = np.flatnonzero(end | dot)
-    is_dot = dot[marks]
-    wrong[marks[1:][is_dot[1:] & is_dot[:-1]]] = True  # two points in one number
-    dropped = np.zeros(len(text), np.bool_)
-    after = np.zeros(len(text), np.bool_)
-    after[marks[1:][is_dot[:-1] & ~is_dot[1:]]] = True  # ends of numbers with a fraction
-    for _ in range(_ZEROS_MAXIMUM):
-        trailing = np.zeros(len(text), np.bool_)
-        np.logical_and(zero[:-1], after[1:], out=trailing[:-1])
-        if not trailing.any():
-            break
-        dropped |= trailing
-        after = trailing
-    else:
-        wrong |= after
-    dropped[:-1] |= dot[:-1] & dropped[1:]
-    dropped[:-2] |= minus[:-2] & zero[1:-1] & (end[2:] | (dot[2:] & dropped[2:]))
-    return wrong, dropped
+    return int.from_bytes(np.packbits(mask, bitorder="little").tobytes(), "little")
+
+
+def _mask(bits: int, count: int) -> NDArray[uint8]:
+    """`_bits` undone, as zeros and ones."""
+    import numpy as np  # noqa: PLC0415
+
+    packed = np.frombuffer(bits.to_bytes(-(-count // 8), "little"), np.uint8)
+    return np.unpackbits(packed, count=count, bitorder="little")
+
+
+def _mirrored(bits: int, count: int) -> int:
+    """`count` bits, rounded up to whole bytes, in the other order."""
+    return int.from_bytes(bits.to_bytes(-(-count // 8), "little").translate(_MIRROR), "big")
+
+
+def _without(bits: int, others: int) -> int:
+    return bits ^ (bits & others)
+
+
+def _lists_at(places: NDArray[uint8], ends: NDArray[bool_]) -> set[int]:
+    """The lists in which, or at whose ends, `places` are set; now and then one beside them."""
+    import numpy as np  # noqa: PLC0415
+
+    borders = np.flatnonzero(ends)  # one before each list, and one after the last
+    after = np.unique(np.searchsorted(borders, np.flatnonzero(places), side="left"))
+    return {
+        list_ for border in after.tolist() for list_ in (border - 1, border) if 0 <= list_ < len(borders) - 1
+    }

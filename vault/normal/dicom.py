@@ -217,7 +217,8 @@ class _Form:
             self._out.numbers(path, vr, self._buffer[offset : offset + length])
         elif vr in values.TEXT and vr not in values.NUMERIC_TEXT and length <= values.READ_MAXIMUM:
             data = self._buffer[offset : offset + length]
-            self._out.line(path, vr, values.text_value(vr, data, scope.decode))
+            spell = values.text_value if length > values.SHORT else values.short_text_value
+            self._out.line(path, vr, spell(vr, data, scope.decode))
         elif vr == "SQ" and not length:
             self._out.line(path, vr, "empty")
         else:
@@ -249,9 +250,14 @@ class _Form:
         """What names the items: their identity attribute where all have it and all differ, else their positions."""
         wanted = self._identities.get(tag)
         if wanted is not None:
-            names = [self._identity(item, wanted, scope) for item in items]
-            if None not in names and len(set(names)) == len(names):
-                return (label(name) for name in names if name is not None)
+            names: dict[str, None] = {}  # in order
+            for item in items:
+                name = self._identity(item, wanted, scope)
+                if name is None or name in names:
+                    break
+                names[name] = None
+            else:
+                return map(label, names)
         return map(str, range(1, len(items) + 1))
 
     def _identity(self, item: Dataset, wanted: int, scope: _Scope) -> str | None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import BinaryIO
 
 from vault.normal.batch import canonical_lists
-from vault.normal.numbers import canonical_list
-from vault.normal.values import number_text
+from vault.normal.values import SHORT, number_text, short_number_text
 
 BUDGET_ALWAYS = 16 << 20
 """Bytes that any normal form may have: more than the largest honest plan takes."""
@@ -18,11 +17,9 @@ _LINES = 4096
 _CHARACTERS = 1 << 20
 """Characters of lines that wait: paths may be long."""
 
-_PENDING = 128 << 10
-"""Bytes of number lists that wait; as many as stay in a processor's cache while they are worked on."""
-
-_SHORT = 48
-"""Bytes up to which a list of numbers is spelled at once."""
+_PENDING = 64 << 10
+"""Bytes of number lists that wait; as many as stay in a processor's cache while they are worked on, and
+in blocks of memory that malloc keeps instead of giving them back to the system each time."""
 
 
 class TooLongError(ValueError):
@@ -60,8 +57,8 @@ class Output:
     def numbers(self, path: str, vr: str, data: bytes) -> None:
         """The line of a DS or IS value."""
         data = data.rstrip(b" \0")
-        if len(data) <= _SHORT:
-            self.line(path, vr, number_text(data, canonical_list(data)))
+        if len(data) <= SHORT:
+            self.line(path, vr, short_number_text(data))
             return
         self._waiting.append((len(self._lines), f"{path} {vr} ", data))
         self._lines.append("")

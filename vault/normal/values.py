@@ -6,6 +6,7 @@ import hashlib
 import re
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 
 from vault.dicom import dictionary
 from vault.dicom.charset import Decoder, ascii_decoder
@@ -30,6 +31,9 @@ READ_MAXIMUM = 8 << 20
 
 LIST_MAXIMUM = 2 << 20
 """The same for lists of numbers: a hundred thousand points of a contour."""
+
+SHORT = 64
+"""Bytes of a value that is worth remembering: any UID."""
 
 DECLARED_TEXT = frozenset(["LO", "LT", "PN", "SH", "ST", "UC", "UT"])
 """Representations in the data set's character set; the other texts are ASCII."""
@@ -64,6 +68,10 @@ def text_value(vr: str, data: bytes, decode: Decoder) -> str:
     return said if len(said) <= TEXT_MAXIMUM else _digested(said.encode())
 
 
+short_text_value = lru_cache(maxsize=4096)(text_value)
+"""`text_value` for values of up to `SHORT` bytes, most of which come again and again."""
+
+
 def _significant(vr: str, value: str) -> str:
     """A value without the spaces that PS3.5 table 6.2-1 calls insignificant."""
     value = value.rstrip(_PADDING) if vr in _TRAILING_ONLY else value.strip(_PADDING)
@@ -91,6 +99,12 @@ def number_text(data: bytes, spelled: bytes | None) -> str:
     elif not spelled:
         return '""'
     return spelled.decode() if len(spelled) <= NUMBERS_MAXIMUM else _digested(spelled)
+
+
+@lru_cache(maxsize=4096)
+def short_number_text(data: bytes) -> str:
+    """The value of a DS or IS of up to `SHORT` bytes, most of which come again and again."""
+    return number_text(data, numbers.canonical_list(data))
 
 
 def _number_or_text(value: bytes) -> bytes:
