@@ -12,7 +12,7 @@ HEADER = b"normal-form "
 
 _CREATOR = r"\{[^{}\[\]]*\}"
 _TAG = r"\([0-9a-f]{4},[0-9a-fx]{4}\)"
-_NAME = rf"(?:{_CREATOR})?{_TAG}|[A-Za-z][A-Za-z0-9]*|\([a-z]+\)"
+_NAME = rf"(?:{_CREATOR})?{_TAG}|[A-Za-z][A-Za-z0-9_]*|\([a-z]+\)"
 _LINE = re.compile(
     rf"(?P<path>(?:(?:{_NAME})(?:\[[^\]]*\])?\.)*(?P<last>{_NAME})(?:\[[^\]]*\])?) (?P<vr>[A-Z]{{2}}) (?P<value>.*)",
     re.DOTALL,
