@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pyrage
 import pytest
-from history_kit import History
+from history_kit import FIRST, History
 
 from vault.archive.blobs import Bytes, hash_file
 from vault.archive.repository import PatientRepository
 from vault.errors import ConfigError, IntegrityError
 from vault.share import envelope, layout, mirror
 from vault.share.folder import FolderShare
-from vault.share.mirror import SHARED, mark_shared, seal_at_hand, seal_commit, unsealed
+from vault.share.mirror import SHARED, mark_shared, seal_at_hand, seal_commit, shared_ref, unsealed
 from vault.share.outbox import Outbox
 
 IDENTITY = pyrage.x25519.Identity.generate()
@@ -145,3 +145,24 @@ def test_everything_can_be_sealed_again_with_stock_git(history: History, outbox:
     subprocess.run(git, check=True, env={**os.environ, "GIT_CONFIG_COUNT": "0"})
     seal_commit(PatientRepository(history.repository.path, "4711"), KEYS, SECRET, outbox)
     assert set(outbox.pending()) == names(history, commit)
+
+
+def test_each_branch_goes_to_the_share_and_has_its_own_mark(history: History, outbox: Outbox) -> None:
+    night = history.night({f"{PLAN}.dcm": b"one"})
+    hour = history.repository.commit(
+        parent=None,
+        edits={"history/2026-11-25/rows.json": Bytes(b"[]"), f"{PLAN}.dcm": Bytes(b"one")},
+        message="an hour\n",
+        when=FIRST,
+        signer=history.signer,
+        branch="hourly",
+    )
+    assert seal_commit(history.repository, KEYS, SECRET, outbox) == night
+    waiting = set(outbox.pending())
+    assert seal_commit(history.repository, KEYS, SECRET, outbox, "hourly") == hour
+    new = set(outbox.pending()) - waiting
+    assert new == names(history, hour) - names(history, night)
+    mark_shared(history.repository, hour, "hourly")
+    assert seal_commit(history.repository, KEYS, SECRET, outbox, "hourly") is None
+    assert history.repository.ref(shared_ref("hourly")) == hour
+    assert history.repository.ref(SHARED) is None

@@ -1,8 +1,8 @@
-"""What of a patient's history still has to go to the share: git itself says.
+"""What of a repository's history still has to go to the share: git itself says.
 
-The ref `refs/vault/shared` of a repository is the last commit whose blobs, and those of all commits before it, are on
-the share or wait durably in the outbox. It moves after they do, so whatever a crash interrupts is done anew, and what
-is done twice has the same name.
+The ref `refs/vault/shared` of a repository is the last commit of `main` whose blobs, and those of all commits before
+it, are on the share or wait durably in the outbox; `refs/vault/shared-hourly` says the same of `hourly`. They move
+after the blobs do, so whatever a crash interrupts is done anew, and what is done twice has the same name.
 """
 
 from __future__ import annotations
@@ -10,31 +10,43 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 
+from vault.archive.bare import BareRepository
 from vault.archive.blobs import Blob
-from vault.archive.repository import PatientRepository
 from vault.errors import IntegrityError
 from vault.share import layout
 from vault.share.envelope import Recipients, parse_recipients
 from vault.share.outbox import Outbox
 
 SHARED = "refs/vault/shared"
-"""Marks the commit up to which every blob is on the share or waits for it."""
+"""Marks the commit up to which every blob of `main` is on the share or waits for it."""
+
+BRANCHES = ("main", "hourly")
+"""What goes to the share of each repository."""
+
+
+def shared_ref(branch: str) -> str:
+    """The ref that marks how much of a branch is shared."""
+    return SHARED if branch == "main" else f"{SHARED}-{branch}"
 
 
 def seal_commit(
-    repository: PatientRepository, recipients: Iterable[str], key: bytes, outbox: Outbox
+    repository: BareRepository,
+    recipients: Iterable[str],
+    key: bytes,
+    outbox: Outbox,
+    branch: str = "main",
 ) -> str | None:
-    """Seal into `outbox` what the share does not have of the repository's `main`.
+    """Seal into `outbox` what the share does not have of one of the repository's branches.
 
     Returns the commit for `mark_shared` once the outbox has been delivered or kept, None when nothing was to do.
     `recipients` are age public keys; `key` makes the names on the share. Raises ConfigError for a recipient that is
     none, IntegrityError for a blob that is not what its id says, OSError when this computer's disk fails.
     """
-    tip = repository.tip()
-    if tip is None or tip == repository.ref(SHARED):
+    tip = repository.tip(branch)
+    if tip is None or tip == repository.ref(shared_ref(branch)):
         return None
     parsed = parse_recipients(recipients)
-    for oid in unsealed(repository):
+    for oid in unsealed(repository, branch):
         name = layout.blob_name(key, oid)
         if not outbox.has(name):
             with repository.stream(oid) as blob:  # its end is reached only if the content is what the id says
@@ -42,9 +54,9 @@ def seal_commit(
     return tip
 
 
-def mark_shared(repository: PatientRepository, commit: str) -> None:
-    """Say durably that all blobs up to `commit` are on the share or kept in the outbox."""
-    repository.set_ref(SHARED, commit)
+def mark_shared(repository: BareRepository, commit: str, branch: str = "main") -> None:
+    """Say durably that all blobs of a branch up to `commit` are on the share or kept in the outbox."""
+    repository.set_ref(shared_ref(branch), commit)
 
 
 def seal_at_hand(blobs: Iterable[Blob], recipients: Recipients, key: bytes, outbox: Outbox) -> None:
@@ -81,14 +93,14 @@ class _Checked:
         return piece
 
 
-def unsealed(repository: PatientRepository) -> Iterator[str]:
-    """Yield, once each and oldest first, the blobs that came with commits after `refs/vault/shared`.
+def unsealed(repository: BareRepository, branch: str = "main") -> Iterator[str]:
+    """Yield, once each and oldest first, the blobs that came with a branch's commits after its shared one.
 
     When that commit is no longer in the history (which was rewritten), every blob of the history is yielded.
     """
-    shared = repository.ref(SHARED)
+    shared = repository.ref(shared_ref(branch))
     commits = []
-    for commit in repository.log("main"):
+    for commit in repository.log(branch):
         if commit.oid == shared:
             break
         commits.append((commit.parent, commit.oid))
