@@ -101,7 +101,7 @@ def _by_studies(finder: Finder, since: date) -> set[str]:
     found: set[str] = set()
     for study in list(finder.query("STUDY", keys)):
         patient_id, uid = text_of(study, "PatientID"), text_of(study, "StudyInstanceUID")
-        if patient_id in found or not _may_hold_records(study):
+        if patient_id in found or not may_hold_records(study):
             continue
         unfit = unfit_patient_id(patient_id) or not is_uid(
             uid
@@ -129,7 +129,7 @@ def _treated_in(finder: Finder, patient_id: PatientID, study: Entry, since: date
     return False
 
 
-def _may_hold_records(study: Entry) -> bool:
+def may_hold_records(study: Entry) -> bool:
     """Whether a study holds treatment records, as far as the peer says."""
     modalities = text_of(study, "ModalitiesInStudy")
     return not modalities or RECORD in modalities

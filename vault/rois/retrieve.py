@@ -7,7 +7,7 @@ without a word, are both known. What counts is which of the objects that C-FIND 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -67,6 +67,24 @@ def retrieve(
             yield retrieval
 
 
+def retrieve_these(
+    config: Config,
+    wanted: Mapping[PatientID, Sequence[FoundObject]],
+    inbox: Inbox,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Retrieval]:
+    """Retrieve just these objects into `inbox`, and yield, patient by patient, what came of it.
+
+    A Retrieval's `found` is None: it says nothing of what else there is. Raises UsageError when the receiver can't
+    listen.
+    """
+    with opened(config, inbox, wanted) as transfer:
+        session = _Session(config, inbox, transfer, sleep)
+        for patient_id, objects in wanted.items():
+            yield session.retrieve_these(patient_id, objects)
+
+
 @dataclass(slots=True)
 class _Course:
     """How the retrieval of one patient goes."""
@@ -119,10 +137,7 @@ class _Session:
         todo = plan(objects, held, self._config.retrieve.policy, today, last_complete)
         course = _Course()
         missing = self._fetch(patient_id, todo, course)
-        if course.troubles and missing and len(missing) == len(todo.due):
-            self._away, self._away_reason = self._away + 1, next(iter(course.troubles))
-        else:
-            self._away = 0
+        self._note_away(course, gone=bool(missing) and len(missing) == len(todo.due))
         return Retrieval(
             patient_id,
             tuple(answer.found) if answer.complete else None,
@@ -130,6 +145,28 @@ class _Session:
             tuple(missing),
             (*answer.failures, *self._causes(missing, course)),
         )
+
+    def retrieve_these(self, patient_id: PatientID, objects: Sequence[FoundObject]) -> Retrieval:
+        """Retrieve these objects, one by one or a few at once."""
+        if self._away >= GIVE_UP_AFTER:
+            return Retrieval(
+                patient_id, None, missing=tuple(objects), failures=(Failure("", self._away_reason),)
+            )
+        course = _Course()
+        missing = self._fetch(
+            patient_id, RetrievalPlan((), tuple(objects), tuple(objects), frozenset()), course
+        )
+        self._note_away(course, gone=bool(missing) and len(missing) == len(objects))
+        return Retrieval(
+            patient_id, None, missing=tuple(missing), failures=tuple(self._causes(missing, course))
+        )
+
+    def _note_away(self, course: _Course, *, gone: bool) -> None:
+        """Count patients in a row of whom nothing came since the connection was lost."""
+        if course.troubles and gone:
+            self._away, self._away_reason = self._away + 1, next(iter(course.troubles))
+        else:
+            self._away = 0
 
     def _wants(self, item: FoundObject, held_uids: Collection[str]) -> bool:
         """Whether an object belongs to what `[census] modalities` selects.
