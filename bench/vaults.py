@@ -9,9 +9,10 @@ from pathlib import Path
 
 from bench.corpus import Corpus
 from bench.processes import LOOPBACK, RECEIVER, SENDER
-from vault.archive.night import Night, commit_night
+from vault.archive.night import Night
 from vault.archive.repository import all_repositories
 from vault.archive.signing import Signer
+from vault.commit import Job, Sealing, commit_patients
 from vault.config import Config, load
 from vault.dicom.header import read_header
 from vault.files import private_folder
@@ -40,11 +41,12 @@ class BenchVault:
         rois: tuple[str, int] = (SENDER, 104),
         receiver_port: int = 11112,
     ) -> None:
+        self.patients = tuple(patients)
         self.share = folder.parent / f"{folder.name}-share"
         self.share.mkdir(parents=True)
         made = initialize(folder)
         self.toml = folder / "vault.toml"
-        listed = ", ".join(f'"{patient}"' for patient in patients)
+        listed = ", ".join(f'"{patient}"' for patient in self.patients)
         title, port = rois
         self.toml.write_text(
             f"""
@@ -92,6 +94,12 @@ url = "{self.share.as_uri()}"
 
     def commit(self, inbox: Inbox) -> None:
         """Normal form, comparison and one signed commit for every patient of an inbox."""
+        for result in commit_patients(self.job(inbox), inbox.patients()):
+            if result.outcome.failed:
+                raise RuntimeError(result.outcome.failed[0].reason)
+
+    def job(self, inbox: Inbox) -> Job:
+        """What the patients of an inbox have in common."""
         night = Night(
             root=self.root,
             run=inbox.run,
@@ -103,10 +111,9 @@ url = "{self.share.as_uri()}"
             author="Benchmark",
             allowed_signers=self.config.vault.signing_key.parent / "allowed_signers",
         )
-        for patient in inbox.patients():
-            outcome = commit_night(night, inbox, patient)
-            if outcome.failed:
-                raise RuntimeError(outcome.failed[0].reason)
+        key = read_pseudonym_key(self.config.vault.pseudonym_key)
+        sealing = Sealing(self.root / "outbox", self.config.vault.recipients, key)
+        return Job(night, inbox.folder, sealing)
 
     def deliver(self) -> None:
         """Encrypt what is new and bring it to the share."""

@@ -27,10 +27,11 @@ import pluggy
 
 from vault import __version__
 from vault.archive.ledger import Ledger
-from vault.archive.night import Night, commit_night
+from vault.archive.night import Night
 from vault.archive.repository import PatientRepository, all_repositories
 from vault.archive.signing import Signer
 from vault.archive.stage import objects_in
+from vault.commit import Job, Sealing, commit_patients
 from vault.config import Config
 from vault.errors import IntegrityError, VaultError
 from vault.events import network
@@ -208,28 +209,14 @@ class _Sync:
         arrived = inbox.patients()
         committed = []
         self._progress.start("Comparing and committing", len(arrived))
-        night = self._night(report.run, resumed=resumed)
-        for patient_id in arrived:
-            outcome = PatientOutcome()
-            try:
-                outcome = commit_night(night, inbox, patient_id)
-                committed.append(patient_id)
-            except OSError as error:  # without its path, which may name the patient
-                outcome.failed.append(
-                    Failure("", f"could not be committed: {error.strerror or type(error).__name__}")
-                )
-            except VaultError as error:
-                outcome.failed.append(Failure("", f"could not be committed: {error}"))
-                report.integrity |= isinstance(error, IntegrityError)
-            except (
-                Exception
-            ) as error:  # a defect of ours that one patient's data met must not stop the others
-                outcome.failed.append(
-                    Failure("", f"could not be committed: an unforeseen {type(error).__name__}")
-                )
-            report.patients[patient_id] = outcome
+        report.patients.update({patient_id: PatientOutcome() for patient_id in arrived})
+        for result in commit_patients(self._job(inbox, report.run, resumed=resumed), arrived):
+            report.patients[result.patient_id] = result.outcome
+            report.integrity |= result.integrity
+            if result.done:
+                committed.append(result.patient_id)
             with self._listening(report):
-                self._announce(patient_id, outcome)
+                self._announce(result.patient_id, result.outcome)
             self._progress.advance()
         report.anomalies.extend(inbox.refusals())
         try:
@@ -254,6 +241,11 @@ class _Sync:
             number += 1
             name = f"{report.run}.{number}"
         self._ledger.append("runs", name, event, when=self._now)
+
+    def _job(self, inbox: Inbox, run: RunID, *, resumed: bool) -> Job:
+        recipients = self._config.vault.recipients
+        sealing = Sealing(self._outbox.folder, recipients, self._key) if self._config.share else None
+        return Job(self._night(run, resumed=resumed), inbox.folder, sealing)
 
     def _night(self, run: RunID, *, resumed: bool) -> Night:
         dicom = self._config.rois.dicom

@@ -7,7 +7,7 @@ commit *before* the run, so the account of a night does not depend on how often 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,8 +43,16 @@ class Night:
     """An earlier run that was interrupted is finished now."""
 
 
-def commit_night(night: Night, inbox: Inbox, patient_id: PatientID) -> PatientOutcome:
+def commit_night(
+    night: Night,
+    inbox: Inbox,
+    patient_id: PatientID,
+    *,
+    at_hand: Callable[[Iterable[Blob]], None] | None = None,
+) -> PatientOutcome:
     """Commit what the inbox holds of one patient; returns the account of it.
+
+    `at_hand` gets the new blobs once they are committed, while the files that they are of still lie there.
 
     1. Find the commit before this run; a crash after step 4 has left the run's own commit on top of it. Where a
        later run has committed since, what is held is newer than this inbox: it only adds.
@@ -79,6 +87,8 @@ def commit_night(night: Night, inbox: Inbox, patient_id: PatientID) -> PatientOu
             repository = repository or PatientRepository.create(night.root, patient_id, night.allowed_signers)
             message = night_message(outcome, night.run, night.retrieved_from, night.volatile.label)
             outcome.new_commit = _commit(repository, base, staged.edits, message, night)
+            if at_hand:
+                at_hand(blob for blob in staged.edits.values() if blob is not None)
         else:
             outcome.new_commit = base
     return outcome

@@ -11,6 +11,7 @@ import hashlib
 import os
 import stat
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -32,8 +33,9 @@ _MAXIMUM = 16 << 10
 class Signer:
     """Signs with one Ed25519 private key."""
 
-    def __init__(self, key: Ed25519PrivateKey) -> None:
+    def __init__(self, key: Ed25519PrivateKey, path: Path | None = None) -> None:
         self._key = key
+        self._path = path
         self._public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
     @classmethod
@@ -58,7 +60,13 @@ class Signer:
             ) from error
         if not isinstance(key, Ed25519PrivateKey):
             raise ConfigError(f"The signing key {path} is not an Ed25519 key; make one with `vault init`.")
-        return cls(key)
+        return cls(key, path)
+
+    def __reduce__(self) -> tuple[Callable[[Path], Signer], tuple[Path]]:
+        """To another process goes the path of the key, never the key."""
+        if self._path is None:
+            raise TypeError("only a signer whose key is a file can be handed to another process")
+        return Signer.load, (self._path,)
 
     @property
     def public_line(self) -> str:
