@@ -10,20 +10,16 @@ from pathlib import Path
 from bench.corpus import Corpus
 from bench.processes import LOOPBACK, RECEIVER, SENDER
 from vault.archive.night import Night
-from vault.archive.repository import all_repositories
 from vault.archive.signing import Signer
 from vault.commit import Job, Sealing, commit_patients
 from vault.config import Config, load
+from vault.delivery import to_share
 from vault.dicom.header import read_header
-from vault.files import private_folder
 from vault.keys import read_pseudonym_key
 from vault.model import FoundObject, PatientID, Retrieval, RunID
 from vault.normal.volatile import SHIPPED
 from vault.rois.inbox import Inbox
 from vault.setup import initialize
-from vault.share.backend import open_share
-from vault.share.mirror import mark_shared, seal_commit
-from vault.share.outbox import Outbox
 
 WHEN = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 RUN = RunID("20261124T020000Z-0001")
@@ -117,17 +113,9 @@ url = "{self.share.as_uri()}"
 
     def deliver(self) -> None:
         """Encrypt what is new and bring it to the share."""
-        outbox = Outbox(private_folder(self.root / "outbox"))
-        key = read_pseudonym_key(self.config.vault.pseudonym_key)
-        repositories = list(all_repositories(self.root))
-        commits = [seal_commit(each, self.config.vault.recipients, key, outbox) for each in repositories]
-        delivered = outbox.deliver(open_share(self.share.as_uri()))
+        delivered = to_share(self.config)
         if delivered.failed:
             raise RuntimeError(delivered.failed[0].reason)
-        outbox.keep()
-        for repository, commit in zip(repositories, commits, strict=True):
-            if commit:
-                mark_shared(repository, commit)
 
 
 def complete_retrieval(patient: str, files: Iterable[Path]) -> Retrieval:

@@ -33,9 +33,10 @@ from vault.archive.signing import Signer
 from vault.archive.stage import objects_in
 from vault.commit import Job, Sealing, commit_patients
 from vault.config import Config
+from vault.delivery import open_outbox, to_share
 from vault.errors import IntegrityError, VaultError
 from vault.events import network
-from vault.files import private_folder, sweep
+from vault.files import sweep
 from vault.keys import Pseudonyms, read_pseudonym_key
 from vault.lock import run_lock
 from vault.model import Failure, ObjectKey, PatientID, PatientOutcome, RunID
@@ -44,9 +45,6 @@ from vault.progress import Progress, Silent
 from vault.rois.census import census
 from vault.rois.inbox import Inbox, unfinished
 from vault.rois.retrieve import retrieve
-from vault.share.backend import open_share
-from vault.share.mirror import mark_shared, seal_commit
-from vault.share.outbox import Outbox
 from vault.sync_report import SyncReport, counts
 
 RUNS_READ = 60
@@ -88,7 +86,7 @@ class _Sync:
         self._pseudonyms = Pseudonyms(self._key)
         self._signer = Signer.load(config.vault.signing_key)
         self._ledger = Ledger(self._root, self._signer)
-        self._outbox = Outbox(private_folder(self._root / "outbox"))
+        self._outbox = open_outbox(self._root)
 
     def run(self, patients: Sequence[PatientID] | None) -> SyncReport:
         report = SyncReport(_new_run(self._now))
@@ -99,10 +97,7 @@ class _Sync:
         inbox = Inbox(self._root / "inbox" / report.run)
         self._retrieve(inbox, report, patients)
         self._commit(inbox, report)
-        sealed = self._seal(report)
-        self._deliver(report)
-        self._keep(sealed, report)
-        self._progress.stop()
+        report.delivered = to_share(self._config, events=self._events, progress=self._progress)
         if self._events:
             with self._listening(report):
                 self._events.hook.run_finished(config=self._config, report=report.as_json())
@@ -289,67 +284,6 @@ class _Sync:
             "anomalies": report.anomalies,
             "failed": len(report.failed),
         }
-
-    # 4, 5: to the share
-
-    def _seal(self, report: SyncReport) -> list[tuple[PatientRepository, str]]:
-        """Bring the outbox up to date with every repository: what git says is not shared yet.
-
-        Returns those that are, each with the commit up to which it is.
-        """
-        if self._config.share is None:
-            return []
-        damaged: list[Failure] = []
-        repositories = list(all_repositories(self._root, damaged))
-        report.delivered.failed.extend(damaged)
-        report.integrity |= bool(damaged)
-        sealed = []
-        self._progress.start("Encrypting", len(repositories))
-        for repository in repositories:
-            try:
-                commit = seal_commit(repository, self._config.vault.recipients, self._key, self._outbox)
-                if commit:
-                    sealed.append((repository, commit))
-            except VaultError as error:
-                report.delivered.failed.append(Failure("encryption", str(error)))
-                report.integrity |= isinstance(error, IntegrityError)
-            except OSError as error:  # no room: what is sealed already is delivered, and the rest follows
-                report.delivered.failed.append(Failure("encryption", error.strerror or type(error).__name__))
-                break
-            self._progress.advance()
-        return sealed
-
-    def _deliver(self, report: SyncReport) -> None:
-        if self._config.share is None:
-            return
-        pending = self._outbox.pending()
-        if not pending:
-            return
-        self._progress.start("Delivering to the share", len(pending))
-        try:
-            with network(self._events, self._config):
-                delivered = self._outbox.deliver(open_share(self._config.share.url), self._progress)
-                report.delivered.sent = delivered.sent
-                report.delivered.already = delivered.already
-                report.delivered.failed.extend(delivered.failed)
-        except VaultError as error:
-            report.delivered.failed.append(Failure("share", str(error)))
-
-    def _keep(self, sealed: list[tuple[PatientRepository, str]], report: SyncReport) -> None:
-        """Make durable what waits for another delivery, and only then say that its commits need no sealing."""
-        try:
-            self._outbox.keep()
-            for repository, commit in sealed:
-                mark_shared(repository, commit)
-        except OSError as error:
-            report.delivered.failed.append(
-                Failure(
-                    "outbox", f"{error.strerror or type(error).__name__}: encrypted again by the next run"
-                )
-            )
-        except VaultError as error:
-            report.delivered.failed.append(Failure("outbox", str(error)))
-        report.delivered.waiting = len(self._outbox.pending())
 
 
 def _began(run: RunID) -> datetime:

@@ -17,6 +17,8 @@ class Delivery:
     already: int = 0
     waiting: int = 0
     failed: list[Failure] = field(default_factory=list)
+    integrity: bool = False
+    """A repository is not what it must be."""
 
 
 @dataclass(slots=True)
@@ -43,7 +45,7 @@ class SyncReport:
 
         Failures of an earlier run, finished now, count too: nobody has been told of them yet.
         """
-        if self.integrity or any(run.integrity for run in self.resumed):
+        if self.integrity or self.delivered.integrity or any(run.integrity for run in self.resumed):
             return ExitCode.INTEGRITY
         failed = [outcome for outcome in self.patients.values() if outcome.failed]
         if not (failed or self.failed or self.delivered.failed or self.anomalies):
