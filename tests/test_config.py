@@ -157,7 +157,28 @@ def test_a_share_that_is_a_plain_path_starts_at_the_file(tmp_path: Path) -> None
         ('["123", "A-7"]', '["1", ""]', "patient ID"),
         ('["123", "A-7"]', '["1", "1 "]', "stands there twice"),
         ('["123", "A-7"]', '"123"', '[census] patients = "123": it must be a list'),
-        ('["123", "A-7"]', '["1"]\nsource = "sql"', '"list" or "dicom"'),
+        ('["123", "A-7"]', '["1"]\nsource = "all"', '"list" or "dicom" or "sql"'),
+        ('["123", "A-7"]', '["1"]\nsource = "sql"', 'source = "sql" needs the table [rois.sql]'),
+        (
+            "[receiver]",
+            '[rois.sql]\nqueries = "q"\nconnection = "x"\n[receiver]',
+            "an ODBC connection string",
+        ),
+        (
+            "[receiver]",
+            '[rois.sql]\nqueries = "q"\nconnection = "UID=a; Pwd =hunter2"\n[receiver]',
+            "connection = (a text with a password) (it holds a password; put that into a file",
+        ),
+        (
+            "[receiver]",
+            '[rois.sql]\nqueries = "q"\nconnection = "D=x"\ndocuments = "ftp://a/b"\n[receiver]',
+            "it names no share",
+        ),
+        (
+            "[receiver]",
+            '[rois.sql]\nqueries = "q"\nconnection = "D=x"\ndocuments = "smb://me:pw@a/b"\n[receiver]',
+            "put the account into documents_user",
+        ),
         ('["123", "A-7"]', '["1"]\ndays = 0', "line 20: [census] days = 0"),
         ('["123", "A-7"]', '["1"]\n[retrieve]\ntimeout = "60"', "line 21: [retrieve] timeout"),
         ('["123", "A-7"]', '["1"]\n[retrieve]\ntimeout = "0s"', "from 1s to 1h"),
@@ -318,3 +339,38 @@ def toml(value: object) -> str:
         case float() | int():
             return str(value)
     return str(value)
+
+
+SQL = '[rois.sql]\nconnection = "DSN=rois"\nqueries = "queries/aria.toml"\n'
+
+
+@pytest.mark.parametrize(
+    ("documents", "read"),
+    [
+        ("docs", "FOLDER/docs"),
+        ("/srv/docs", "/srv/docs"),
+        (r"\\\\img\\va_docs$\\Documents", "smb://img/va_docs$/Documents"),
+        ("smb://img/va_docs$/Documents", "smb://img/va_docs$/Documents"),
+    ],
+)
+def test_documents_are_in_a_folder_or_on_a_share(tmp_path: Path, documents: str, read: str) -> None:
+    cfg = load(tmp_path, LEAST + SQL + f'documents = "{documents}"\n')
+    assert cfg.rois.sql is not None
+    assert cfg.rois.sql.documents == read.replace("FOLDER", str(tmp_path))
+    assert cfg.rois.sql.queries == tmp_path / "queries/aria.toml"
+
+
+def test_a_password_stands_in_a_file_that_nobody_else_reads(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hünter;2}\r\nand more")
+    secret.chmod(0o600)
+    text = LEAST + SQL + 'password_file = "secret"\n'
+    cfg = load(tmp_path, text)
+    assert cfg.rois.sql is not None
+    assert cfg.rois.sql.password() == "hünter;2}"
+    assert cfg.rois.sql.documents_password() is None
+    secret.chmod(0o644)
+    assert "[rois.sql] password_file: other users can read" in errors(tmp_path, text)
+    secret.unlink()
+    with pytest.raises(ConfigError, match=r"password_file: .* can't be read: No such file"):
+        cfg.rois.sql.password()

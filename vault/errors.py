@@ -43,6 +43,10 @@ class PeerError(VaultError):
     """A DICOM peer refused, aborted, went silent or could not be reached."""
 
 
+class DatabaseError(VaultError):
+    """The ROIS's database can't be reached, refuses a statement, or answers something else than was agreed."""
+
+
 class ShareError(VaultError):
     """The network share is away, full, read-only, or does not hold what was written to it."""
 

@@ -25,7 +25,7 @@ from vault.errors import ExitCode
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 
-OFF = {"share", "network", "normal.volatile"}
+OFF = {"rois.sql", "share", "network", "normal.volatile"}
 """Sections that the template leaves out."""
 
 NOT_DEFAULTS = {"identity"}
@@ -82,7 +82,7 @@ def test_every_key_is_explained_in_the_template() -> None:
     together = {("census", "days"), ("normal.volatile", "attribute"), ("normal.volatile", "reason")}
     assert {key for key, explained in keys.items() if not explained and key[1]} <= together | {
         ("rois.dicom", key) for key in ("ae_title", "host", "port")
-    } | {("receiver", "port"), ("network", "up"), ("share", "url")}
+    } | {("receiver", "port"), ("network", "up"), ("share", "url"), ("rois.sql", "password_file")}
 
 
 def test_the_template_is_one_file() -> None:
@@ -113,6 +113,7 @@ def test_the_sections_that_the_template_leaves_out_are_right() -> None:
     text = setup.template().replace("recipients = []", f'recipients = ["{recipient}"]')
     cfg = config.loads(uncommented(text, OFF), Path("/x/vault.toml"))
     assert cfg.share
+    assert cfg.rois.sql
     assert cfg.network
     assert cfg.network.timeout == config.Network(up=(), down=()).timeout
     assert cfg.normal.volatile

@@ -22,6 +22,7 @@ from vault.config.model import (
     Rois,
     Share,
     Site,
+    Sql,
     Vault,
     Volatile,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "Rois",
     "Share",
     "Site",
+    "Sql",
     "Vault",
     "Volatile",
     "load",
@@ -98,16 +100,22 @@ def _completed(config: Config) -> Config:
     rois = Peer(ae_title=config.rois.dicom.ae_title, host=config.rois.dicom.host)
     receiver = replace(config.receiver, peers=config.receiver.peers or (rois,))
     retrieve = replace(config.retrieve, refresh={**REFRESH, **config.retrieve.refresh})
+    if config.census.source == "sql" and config.rois.sql is None:
+        raise ConfigError(
+            f'{config.path}: [census] source = "sql" needs the table [rois.sql]: how to reach the database.'
+        )
     return replace(config, receiver=receiver, retrieve=retrieve)
 
 
 def _check_key_files(config: Config) -> None:
-    """Refuse secret keys that other users can read: what is signed with them would prove nothing."""
-    vault = config.vault
+    """Refuse keys and passwords that other users can read: what is signed with them would prove nothing."""
+    vault, sql = config.vault, config.rois.sql
     named = {
-        "signing_key": vault.signing_key,
-        "pseudonym_key": vault.pseudonym_key,
-        "identity": vault.identity,
+        "[vault] signing_key": vault.signing_key,
+        "[vault] pseudonym_key": vault.pseudonym_key,
+        "[vault] identity": vault.identity,
+        "[rois.sql] password_file": sql and sql.password_file,
+        "[rois.sql] documents_password_file": sql and sql.documents_password_file,
     }
     for key, path in named.items():
         try:
@@ -116,6 +124,5 @@ def _check_key_files(config: Config) -> None:
             continue  # a key that is not here is missed by the command that needs it
         if mode & 0o077:
             raise ConfigError(
-                f"{config.path}: [vault] {key}: other users can read {path} (mode {mode:04o}). "
-                f"Run: chmod 600 {path}"
+                f"{config.path}: {key}: other users can read {path} (mode {mode:04o}). Run: chmod 600 {path}"
             )

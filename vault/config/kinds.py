@@ -25,6 +25,10 @@ _HOST = re.compile(r"[0-9A-Za-z_.:%-]{1,253}", re.ASCII)
 _ATTRIBUTE = re.compile(r"[^\s].{0,250}[^\s]|[^\s]")
 
 
+PASSWORD = re.compile(r"(?:^|[;\"])\s*(?:pwd|password)\s*=", re.IGNORECASE)
+"""What gives away that a connection string holds a password."""
+
+
 class RefusedError(Exception):
     """The value is not allowed. `str` says more than the kind's own words do, or is empty."""
 
@@ -131,6 +135,27 @@ def _share_url(value: Any, folder: Path) -> str:
     return str(value)
 
 
+def _connection(value: Any, _folder: Path) -> str:
+    check(isinstance(value, str) and value.strip() and value.isprintable())
+    check(
+        not PASSWORD.search(value), "it holds a password; put that into a file, and name it in password_file"
+    )
+    check("=" in value)
+    return str(value).strip()
+
+
+def _documents(value: Any, folder: Path) -> str:
+    check(isinstance(value, str) and value and value.isprintable())
+    if value.startswith(("\\\\", "//")):
+        value = "smb://" + value.replace("\\", "/").lstrip("/")
+    if "://" not in value:
+        return str(Path(folder, Path(value).expanduser()))
+    parts = urlsplit(value)
+    check(parts.scheme == "smb" and parts.hostname and parts.path.strip("/"), "it names no share")
+    check(not parts.username and not parts.password, "put the account into documents_user")
+    return str(value)
+
+
 def whole_number(least: int, most: int) -> Kind:
     """A whole number between two bounds, both allowed."""
 
@@ -225,3 +250,7 @@ MODALITY = Kind('a DICOM modality such as "CT" or "RTPLAN" (upper case)', _modal
 ATTRIBUTE = Kind('an attribute as `vault calibrate` prints it, such as "InstanceCreationTime"', _attribute)
 COMMAND = Kind('a command as a list of words, such as ["nmcli", "networking", "on"]', _command)
 SHARE_URL = Kind('a folder: "/mnt/share/vault" or "file:///mnt/share/vault"', _share_url)
+CONNECTION = Kind(
+    'an ODBC connection string without a password: "DRIVER=…;SERVER=…;DATABASE=…;UID=…"', _connection
+)
+DOCUMENTS = Kind('a folder, or a folder on an SMB share: "smb://server/share/folder"', _documents)

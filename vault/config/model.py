@@ -17,6 +17,8 @@ from vault.config.kinds import (
     ATTRIBUTE,
     BOOLEAN,
     COMMAND,
+    CONNECTION,
+    DOCUMENTS,
     HOST,
     MODALITY,
     PATH,
@@ -33,6 +35,7 @@ from vault.config.kinds import (
     table,
     whole_number,
 )
+from vault.errors import ConfigError
 
 Refresh = Literal["nightly", "weekly", "once"]
 """How often an object that the vault already has is retrieved anew."""
@@ -48,6 +51,23 @@ REFRESH: Mapping[str, Refresh] = {
 
 MODALITIES = ("CT", "MR", "PT", "RTSTRUCT", "RTPLAN", "RTDOSE", "RTRECORD", "RTIMAGE", "REG")
 """What is retrieved where `[census] modalities` says nothing."""
+
+
+_LONGEST_SECRET = 4096
+
+
+def read_secret(path: Path | None, key: str) -> str | None:
+    """The first line of a secret's file; None without one. Raises ConfigError, which names the key."""
+    if path is None:
+        return None
+    try:
+        with path.open("rb") as file:
+            line = file.read(_LONGEST_SECRET).split(b"\n")[0].rstrip(b"\r")
+        return line.decode()
+    except OSError as error:
+        raise ConfigError(f"{key}: {path} can't be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{key}: {path} is not UTF-8.") from None
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,10 +111,42 @@ class Dicom(Section, frozen=True, kw_only=True):
     """C-MOVE to the receiver, or C-GET, which needs no inbound port."""
 
 
+class Sql(Section, frozen=True, kw_only=True):
+    """`[rois.sql]`: the database of the ROIS, and where the documents are that its rows name."""
+
+    connection: Annotated[str, CONNECTION]
+    """ODBC connection string, without the password."""
+    queries: Annotated[Path, PATH]
+    """The query set: a TOML file of named statements."""
+    password_file: Annotated[Path | None, PATH] = None
+    """File whose first line is the account's password; None where the connection needs none."""
+    timeout: Annotated[float, duration(1, 3600, "from 1s to 1h")] = 60.0
+    """Seconds until a connection, a statement or a page of rows counts as unanswered."""
+    retries: Annotated[int, whole_number(0, 20)] = 3
+    """How often a statement is asked again when the connection was lost."""
+    backoff: Annotated[float, duration(0, 600, "at most 10m")] = 2.0
+    """Seconds before the first of these retries; doubles each time."""
+    documents: Annotated[str | None, DOCUMENTS] = None
+    """Folder, or `smb://server/share/folder`, that the rows' file names are relative to. None: no documents."""
+    documents_user: Annotated[str | None, TEXT] = None
+    """Account for the SMB share."""
+    documents_password_file: Annotated[Path | None, PATH] = None
+    """File whose first line is that account's password."""
+
+    def password(self) -> str | None:
+        """The database account's password. Raises ConfigError when its file can't be read."""
+        return read_secret(self.password_file, "[rois.sql] password_file")
+
+    def documents_password(self) -> str | None:
+        """The password of the documents' share. Raises ConfigError when its file can't be read."""
+        return read_secret(self.documents_password_file, "[rois.sql] documents_password_file")
+
+
 class Rois(Section, frozen=True, kw_only=True):
     """`[rois]`: the radiation oncology information system."""
 
     dicom: Dicom
+    sql: Sql | None = None
 
 
 class Peer(Section, frozen=True, kw_only=True):
@@ -147,12 +199,12 @@ class Retrieve(Section, frozen=True, kw_only=True):
 class Census(Section, frozen=True, kw_only=True):
     """`[census]`: which patients are under treatment, and what is kept of them."""
 
-    source: Annotated[Literal["list", "dicom"], choice("list", "dicom")] = "list"
-    """The list below, or every patient with a treatment record in the last `days`."""
+    source: Annotated[Literal["list", "dicom", "sql"], choice("list", "dicom", "sql")] = "list"
+    """The list below, every patient with a treatment record in the last `days`, or whom the database names."""
     patients: Annotated[tuple[str, ...], each(PATIENT)] = ()
     """Patient IDs for the source "list"."""
     days: Annotated[int, whole_number(1, 3650)] = 30
-    """How far the source "dicom" looks back."""
+    """How far the sources "dicom" and "sql" look back for a last treatment."""
     modalities: Annotated[tuple[str, ...], each(MODALITY)] = MODALITIES
     """Modalities to keep; empty for all."""
 

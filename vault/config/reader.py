@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from vault.config.kinds import Kind, RefusedError
+from vault.config.kinds import PASSWORD, Kind, RefusedError
 from vault.config.lines import Key, key_lines, nearest_line
 from vault.config.model import Config, Section
 from vault.errors import ConfigError
@@ -154,4 +154,6 @@ def shown(value: Any) -> str:
         text = str(value)
     if "AGE-SECRET-KEY-" in text:
         return "(a secret key)"
+    if PASSWORD.search(text):
+        return "(a text with a password)"
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"

@@ -111,7 +111,7 @@ class EmrInbox:
                 size += len(chunk)
                 if size > self._largest:
                     raise VaultError(
-                        f"A document is larger than the {self._largest >> 20} MiB that the vault keeps; it was left out."
+                        f"A document is larger than the {self._largest >> 20} MiB that the vault keeps: left out."
                     )
                 file.write(chunk)
         name = msgspec.json.encode(_Name(document_key, file_name))

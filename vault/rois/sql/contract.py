@@ -41,6 +41,7 @@ class Contract:
 
     query: str
     columns: tuple[Column, ...]
+    """In the order in which people are shown them."""
     per_patient: bool
     """Bound to one `:patient_id`; otherwise one run answers for the whole department."""
     key: str | None
@@ -169,7 +170,7 @@ _ALL = (
         "expected_objects",
         _EXPECTED,
         True,
-        "sop_uid",
+        None,
         "what the ROIS keeps back from C-FIND can't be noticed",
     ),
     Contract("demographics", _DEMOGRAPHICS, True, None, "no telephone number, diagnosis and priority"),
