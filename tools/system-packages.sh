@@ -4,7 +4,7 @@
 set -u
 
 # package:program
-wanted="git:git age:age openssh-client:ssh-keygen dcmtk:dcmqrscp orthanc:Orthanc dicom3tools:dciodvfy"
+wanted="git:git age:age openssh-client:ssh-keygen dcmtk:dcmqrscp orthanc:Orthanc dicom3tools:dciodvfy samba:smbd"
 PATH=$PATH:/usr/sbin:/sbin
 
 missing=""

@@ -1,0 +1,403 @@
+"""Documents from a folder and from a real SMB server: the same contract, and nothing leads out of either."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import smbclient
+from hypothesis import given
+from hypothesis import strategies as st
+from samba import missing_samba, samba
+
+from vault.errors import UsageError, VaultError
+from vault.files import CHUNK
+from vault.model import Row
+from vault.names import safe_name
+from vault.rois.document_folder import FolderStore
+from vault.rois.documents import (
+    ChangedWhileReadError,
+    DocumentError,
+    DocumentsAwayError,
+    DocumentsRefusedError,
+    fetch_all,
+    names_of,
+    open_store,
+)
+from vault.rois.emr_inbox import EmrInbox
+from vault.rois.known import Known, KnownDocument
+
+NAME = "2026Q4\\Müller consent.pdf"
+CONTENT = b"%PDF " + b"consent" * 200_000
+
+OUTSIDE = [
+    "..\\secret", "../secret", "2026Q4/../../secret", "2026Q4\\..\\..\\secret", "/etc/passwd", "\\secret",
+    "\\\\server\\share\\x", "//server/share/x", "C:\\secret", "c:secret", "\\\\?\\C:\\secret", "..", ".", "a/./b",
+    ". ./secret", ".. \\secret", "..\u2025/secret\0", "a\0.pdf", "NUL", "con.txt", "a\\Aux", "COM1", "lpt9.pdf",
+    "a.pdf:stream", "a.pdf::$DATA", "a*.pdf", "a?.pdf", "a.pdf.", "a.pdf ./b", "", "   ", "a\n.pdf", "x" * 5000,
+    "a//../b", "\ud800.pdf", "a<b", 'a"b', "a|b",
+]  # fmt: skip
+
+
+def read(store, file):
+    with store.open(file) as document:
+        return b"".join(document.chunks())
+
+
+class DocumentContract:
+    """What every store of documents does; `root` is its folder, to put files into."""
+
+    @pytest.fixture
+    def root(self, tmp_path):
+        raise NotImplementedError
+
+    @pytest.fixture
+    def outside(self, root):
+        """A folder that no link in `root` may lead to."""
+        return root.parent
+
+    @pytest.fixture
+    def store(self, root):
+        raise NotImplementedError
+
+    @pytest.fixture(autouse=True)
+    def documents(self, root):
+        (root / "2026Q4").mkdir(parents=True, exist_ok=True)
+        (root / "2026Q4" / "Müller consent.pdf").write_bytes(CONTENT)
+        (root.parent / "secret").write_text("of somebody else")
+
+    def test_gives_the_bytes_in_pieces(self, store):
+        with store.open(NAME) as document:
+            pieces = list(document.chunks())
+            assert document.size == len(CONTENT)
+        assert b"".join(pieces) == CONTENT
+        assert max(map(len, pieces)) <= CHUNK
+
+    @pytest.mark.parametrize("separator", ["/", "\\", "\\\\", "/\\"])
+    def test_takes_either_separator(self, store, separator):
+        assert read(store, NAME.replace("\\", separator)) == CONTENT
+
+    def test_an_empty_document(self, store, root):
+        (root / "empty").write_bytes(b"")
+        assert read(store, "empty") == b""
+
+    def test_a_file_that_is_not_there(self, store):
+        for file in ("2026Q4/none.pdf", "none/none.pdf", NAME + "/x"):
+            with pytest.raises(DocumentError, match="not in the documents' store"):
+                read(store, file)
+
+    def test_what_is_no_file(self, store):
+        with pytest.raises(DocumentError, match="no file"):
+            read(store, "2026Q4")
+
+    @pytest.mark.parametrize("file", OUTSIDE)
+    def test_nothing_leads_out_of_the_root(self, store, file):
+        with pytest.raises(DocumentError):
+            read(store, file)
+
+    def test_links_out_are_refused(self, store, root, outside):
+        (outside / "secret").write_text("of somebody else")
+        for number, target in enumerate(
+            (outside / "secret", os.path.relpath(outside / "secret", root), "/etc/passwd")
+        ):
+            (root / f"link{number}").symlink_to(target)
+            with pytest.raises(DocumentError):
+                read(store, f"link{number}")
+        (root / "folder").symlink_to(outside)
+        with pytest.raises(DocumentError):
+            read(store, "folder/secret")
+
+    @pytest.mark.parametrize("change", [b"longer" + CONTENT, CONTENT[:-1], b"!" + CONTENT[1:]])
+    def test_a_file_that_changes_while_it_is_read(self, store, root, change):
+        path = root / "2026Q4" / "Müller consent.pdf"
+        with store.open(NAME) as document:
+            pieces = document.chunks()
+            next(pieces)
+            time.sleep(0.02)
+            path.write_bytes(change)
+            with pytest.raises(ChangedWhileReadError):
+                list(pieces)
+
+    def test_it_can_be_closed_and_used_again(self, store):
+        assert read(store, NAME) == CONTENT
+        store.close()
+        store.close()
+        assert read(store, NAME) == CONTENT
+
+
+class TestFolder(DocumentContract):
+    @pytest.fixture
+    def root(self, tmp_path):
+        (tmp_path / "root").mkdir()
+        return tmp_path / "root"
+
+    @pytest.fixture
+    def store(self, root):
+        return open_store(str(root))
+
+    def test_a_link_is_refused_wherever_it_leads(self, store, root):
+        (root / "link").symlink_to("2026Q4")
+        with pytest.raises(DocumentError, match="symbolic link"):
+            read(store, "link/Müller consent.pdf")
+        (root / "file").symlink_to("2026Q4/Müller consent.pdf")
+        with pytest.raises(DocumentError, match="symbolic link"):
+            read(store, "file")
+
+    def test_pipes_and_sockets_are_no_files_and_never_waited_for(self, store, root):
+        os.mkfifo(root / "pipe")
+        with pytest.raises(DocumentError, match="no file"):
+            read(store, "pipe")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(root / "s"))
+            with pytest.raises(DocumentError, match="no file"):
+                read(store, "s")
+
+    def test_a_root_that_is_away_says_so_once_for_all(self, tmp_path):
+        with pytest.raises(DocumentsAwayError, match="is it mounted"):
+            read(FolderStore(str(tmp_path / "none")), "a")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    if missing_samba():
+        pytest.skip(missing_samba())
+    share = tmp_path_factory.mktemp("served") / "share"
+    share.mkdir()
+    with samba(share) as running:
+        yield running
+
+
+@pytest.mark.system
+class TestShare(DocumentContract):
+    @pytest.fixture
+    def root(self, server, request):
+        folder = server.share / f"t{abs(hash(request.node.name))}" / "Documents"
+        folder.mkdir(parents=True)
+        return folder
+
+    @pytest.fixture
+    def outside(self, server):
+        return server.share.parent  # within the share, links are the server's affair
+
+    @pytest.fixture
+    def place(self, server, root):
+        return f"{server.url}/{root.relative_to(server.share)}"
+
+    @pytest.fixture
+    def store(self, server, place):
+        store = open_store(place, server.user, server.password, timeout=10)
+        yield store
+        store.close()
+
+    def test_a_file_that_somebody_keeps_open_for_himself(self, store, server, root):
+        (root / "report.doc").write_bytes(b"x")
+        path = rf"\\127.0.0.1\rois\{str(root.relative_to(server.share)).replace('/', chr(92))}\report.doc"
+        options = {
+            "username": server.user,
+            "password": server.password,
+            "port": server.port,
+            "connection_cache": {},
+        }
+        held = smbclient.open_file(path, mode="r+b", buffering=0, share_access=None, **options)
+        with held, pytest.raises(DocumentError, match="keeps it open"):
+            read(store, "report.doc")
+        smbclient.reset_connection_cache(connection_cache=options["connection_cache"])
+
+    def test_a_wrong_password_is_said_and_not_tried_again(self, server, place):
+        store = open_store(place, server.user, "wrong", timeout=10)
+        with pytest.raises(DocumentsRefusedError, match="documents_user"):
+            read(store, NAME)
+
+    @pytest.mark.parametrize("place", ["none", "none/x", "rois/none"])
+    def test_a_share_or_folder_that_is_not_there(self, server, place):
+        store = open_store(f"smb://127.0.0.1:{server.port}/{place}", server.user, server.password, timeout=10)
+        with pytest.raises(DocumentsAwayError, match=f"The server has no smb://127.0.0.1/{place}"):
+            read(store, NAME)
+        store.close()
+
+    def test_a_connection_that_is_lost_is_made_again(self, server, store, tmp_path, root):
+        read(store, NAME)
+        store._cut()
+        inbox = EmrInbox(tmp_path)
+        inbox.write_rows("P1", {"documents": [row("7", NAME)]})
+        assert fetch_all(store, inbox, Known(tmp_path), ["P1"], lambda _: {}) == []
+        assert [item.path.read_bytes() for item in inbox.documents("P1")] == [CONTENT]
+
+
+def test_a_server_that_never_answers_costs_the_timeout():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        threading.Thread(target=silent.accept, daemon=True).start()
+        store = open_store(f"smb://127.0.0.1:{silent.getsockname()[1]}/rois", "u", "p", timeout=1)
+        started = time.monotonic()
+        with pytest.raises(DocumentsAwayError, match="can't be reached"):
+            read(store, "a.pdf")
+        assert time.monotonic() - started < 5
+
+
+def test_a_port_that_nobody_answers():
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        store = open_store(f"smb://127.0.0.1:{closed.getsockname()[1]}/rois", "u", "p", timeout=1)
+        with pytest.raises(DocumentsAwayError, match="can't be reached"):
+            read(store, "a.pdf")
+
+
+@pytest.mark.parametrize(
+    "place", ["smb://server", "smb:///share", "relative", "http://server/x", "smb://h:99999/x"]
+)
+def test_other_places_are_refused(place):
+    with pytest.raises(UsageError, match="documents"):
+        open_store(place)
+
+
+@given(st.text(max_size=40))
+def test_any_name_stays_below_the_root_or_is_refused(file):
+    try:
+        names = names_of(file)
+    except DocumentError:
+        return
+    joined = os.path.normpath("/root/" + "/".join(names))
+    assert joined.startswith("/root/")
+    assert not any(set(name) & set("/\\:\0") or name in (".", "..") for name in names)
+
+
+# into the inbox
+
+
+def row(key, file, **more):
+    return Row(
+        "documents", {"patient_id": "P1", "document_key": key, "file": file, "title": "Anna Test", **more}
+    )
+
+
+@pytest.fixture
+def fetched(tmp_path):
+    """Fetch the documents of one patient; returns the inbox, what is known and the failures of the run."""
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "a.pdf").write_bytes(b"one")
+    (root / "b.pdf").write_bytes(b"two")
+
+    def fetch(*rows, held=None, store=None):
+        inbox, known = EmrInbox(tmp_path / "run"), Known(tmp_path / "run")
+        inbox.write_rows("P1", {"documents": list(rows)})
+        failures = fetch_all(store or FolderStore(str(root)), inbox, known, ["P1"], lambda _: held or {})
+        return inbox, known, failures
+
+    return fetch
+
+
+def test_documents_go_into_the_inbox_under_their_keys(fetched):
+    inbox, known, failures = fetched(row("7/1", "a.pdf"), row("7/2", "b.pdf"))
+    assert {(item.key, item.file_name, item.path.read_bytes()) for item in inbox.documents("P1")} == {
+        ("7/1", "a.pdf", b"one"),
+        ("7/2", "b.pdf", b"two"),
+    }
+    assert (known.read("P1"), failures, inbox.failures("P1")) == ({}, [], [])
+
+
+def test_what_the_vault_has_already_is_noted_and_not_kept_again(fetched):
+    oid = hashlib.sha1(b"blob 3\0one").hexdigest()
+    inbox, known, _ = fetched(
+        row("7/1", "a.pdf"), row("7/2", "b.pdf"), held={safe_name("7/1"): oid, "x": oid}
+    )
+    assert known.read("P1") == {"7/1": KnownDocument("a.pdf", oid)}
+    assert [item.key for item in inbox.documents("P1")] == ["7/2"]
+
+
+def test_one_that_fails_costs_the_others_nothing_and_names_nobody(fetched):
+    inbox, _, failures = fetched(
+        row("1", "none.pdf"), row("2", "..\\..\\x"), row("3", "a.pdf"), row("4", None)
+    )
+    assert failures == []
+    assert [failure.subject for failure in inbox.failures("P1")] == ["document 1", "document 2", "document 4"]
+    assert all(
+        "Anna" not in failure.reason and "none.pdf" not in failure.reason for failure in inbox.failures("P1")
+    )
+    assert [item.key for item in inbox.documents("P1")] == ["3"]
+
+
+def test_a_store_that_goes_away_ends_the_fetch_and_keeps_what_came(fetched, tmp_path):
+    inbox, _, failures = fetched(row("1", "a.pdf"), store=FolderStore(str(tmp_path / "gone")))
+    assert [failure.subject for failure in failures] == ["documents"]
+    assert list(inbox.documents("P1")) == []
+
+
+class Flickering:
+    """A document that is written to while it is read, for the first times."""
+
+    size = 3
+
+    def __init__(self, times):
+        self.times = times
+
+    def open(self, file):
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    def close(self):
+        return None
+
+    def chunks(self):
+        yield b"one"
+        self.times -= 1
+        if self.times >= 0:
+            raise ChangedWhileReadError("changed.")
+
+
+@pytest.mark.parametrize(("times", "kept"), [(1, 1), (2, 0)])
+def test_a_document_that_changes_is_read_again_once(fetched, times, kept):
+    inbox, _, _ = fetched(row("1", "a.pdf"), store=Flickering(times))
+    assert len(list(inbox.documents("P1"))) == kept
+    assert len(inbox.failures("P1")) == 1 - kept
+
+
+def test_a_damaged_note_is_an_integrity_error(tmp_path):
+    known = Known(tmp_path)
+    known.write("P1", {"1": KnownDocument("a", "b")})
+    (tmp_path / "emr" / "P1" / "known.json").write_text("[")
+    with pytest.raises(VaultError, match="inbox"):
+        known.read("P1")
+
+
+MEMORY = """
+import resource, sys
+from vault.rois.document_folder import FolderStore
+from vault.rois.documents import fetch_all
+from vault.rois.emr_inbox import EmrInbox
+from vault.rois.known import Known
+from vault.model import Row
+from pathlib import Path
+root, run = map(Path, sys.argv[1:])
+inbox = EmrInbox(run)
+inbox.write_rows("P1", {"documents": [Row("documents", {"document_key": "1", "file": "big"})]})
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+assert fetch_all(FolderStore(str(root)), inbox, Known(run), ["P1"], lambda _: {}) == []
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, sum(1 for _ in inbox.documents("P1")))
+"""
+
+
+def test_a_document_of_100_mb_passes_in_flat_memory(tmp_path):
+    (tmp_path / "root").mkdir()
+    with (tmp_path / "root" / "big").open("wb") as file:
+        file.truncate(100_000_000)
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, tmp_path / "root", tmp_path / "run"],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    kilobytes, documents = map(int, done.stdout.split())
+    assert documents == 1
+    assert kilobytes < 16_000

@@ -1,0 +1,217 @@
+"""Documents on an SMB share, read from user space: no mount, no root, no kernel.
+
+Of links the server alone knows: what it resolves within the share is a file like any other to us, and one that leads
+out of the share it refuses.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import smbclient
+from smbprotocol.exceptions import SMBAuthenticationError, SMBException, SMBOSError, SMBResponseException
+from smbprotocol.header import NtStatus
+
+from vault.errors import UsageError, VaultError
+from vault.files import CHUNK
+from vault.rois.document_folder import CHANGED, MISSING, NO_FILE
+from vault.rois.documents import (
+    ChangedWhileReadError,
+    DocumentError,
+    DocumentsAwayError,
+    DocumentsRefusedError,
+    names_of,
+)
+
+PORT = 445
+
+_IN_USE = "another program keeps it open for itself; close it there, the next run fetches it."
+_REFUSED = frozenset(
+    (0xC000006D, 0xC000006E, 0xC0000071, 0xC0000072, 0xC000015B, 0xC0000193, 0xC0000224, 0xC0000234)
+)
+"""Statuses of a logon that the server refuses, whatever the reason (MS-ERREF 2.3.1)."""
+_GONE = frozenset((0xC00000C9, 0xC0000203, 0xC000035C, 0xC000020C, 0xC000020D, 0xC00000B5))
+"""Statuses of a connection, a session or a share that ended meanwhile."""
+_ACCESS_DENIED, _END_OF_FILE = 0xC0000022, 0xC0000011
+_OF_ONE_FILE = {
+    NtStatus.STATUS_OBJECT_NAME_NOT_FOUND: MISSING,
+    NtStatus.STATUS_OBJECT_PATH_NOT_FOUND: MISSING,
+    NtStatus.STATUS_NOT_FOUND: MISSING,
+    NtStatus.STATUS_NOT_A_DIRECTORY: MISSING,
+    NtStatus.STATUS_FILE_IS_A_DIRECTORY: NO_FILE,
+    NtStatus.STATUS_SHARING_VIOLATION: _IN_USE,
+    0xC0000054: _IN_USE,  # STATUS_FILE_LOCK_CONFLICT
+}
+
+
+class ShareStore:
+    """The documents below `folder` of the share `share` of `server`."""
+
+    def __init__(
+        self,
+        server: str,
+        share: str,
+        folder: str,
+        *,
+        port: int,
+        user: str | None,
+        password: str | None,
+        timeout: float,
+    ) -> None:
+        self._place = "/".join(filter(None, (f"smb://{server}/{share}", folder.replace("\\", "/"))))
+        self._root = rf"\\{server}\{share}" + (rf"\{folder}" if folder else "")
+        self._timeout = timeout
+        self._connections: dict[str, Any] = {}
+        self._options: dict[str, Any] = {
+            "username": user,
+            "password": password,
+            "port": port,
+            "connection_timeout": timeout,
+            "connection_cache": self._connections,
+        }
+
+    @classmethod
+    def at(cls, url: str, user: str | None, password: str | None, timeout: float) -> ShareStore:
+        """The store at `smb://server[:port]/share/folder`. Raises UsageError when it names no server or no share."""
+        parts = urlsplit(url)
+        share, *folders = [unquote(name) for name in parts.path.split("/") if name] or [""]
+        try:
+            port = parts.port or PORT
+        except ValueError:
+            port = 0
+        if not parts.hostname or not share or not port:
+            raise UsageError(f"[rois.sql] documents {url!r} must be smb://server[:port]/share/folder.")
+        folder = "\\".join(folders)
+        return cls(parts.hostname, share, folder, port=port, user=user, password=password, timeout=timeout)
+
+    @contextmanager
+    def open(self, file: str) -> Iterator[ShareFile]:
+        """Open a document (see `DocumentStore.open`); a connection that was lost is made again."""
+        path = "\\".join((self._root, *names_of(file)))
+        self._find_root()
+        with self.watched():
+            handle = smbclient.open_file(path, mode="rb", buffering=0, share_access="rwd", **self._options)
+        opened = ShareFile(self, path, handle)
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+    def _find_root(self) -> None:
+        """Tell a store that is not there from a document that is not, which servers put alike."""
+        if self._connections:
+            return
+        try:
+            self.stat(self._root)
+        except DocumentError:
+            raise DocumentsAwayError(
+                f"The server has no {self._place}, or keeps it from this account; correct [rois.sql] documents."
+            ) from None
+
+    def close(self) -> None:
+        """End the session and the connection."""
+        with suppress(VaultError), self.watched():
+            smbclient.reset_connection_cache(fail_on_error=False, connection_cache=self._connections)
+        self._connections.clear()
+
+    def stat(self, path: str) -> tuple[int, int]:
+        """Size in bytes and time of the last change of what now has this path."""
+        with self.watched():
+            found = smbclient.stat(path, **self._options)
+        return int(found.st_size), int(found.st_mtime_ns)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Translate what goes wrong, and cut the connection to a server that does not answer in time."""
+        watchdog = threading.Timer(self._timeout, self._cut)
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            yield
+        except SMBOSError as error:
+            raise self._said(error.ntstatus) from None
+        except SMBAuthenticationError:
+            raise self._refused() from None
+        except SMBResponseException as error:
+            raise self._said(error.status) from None
+        except (
+            SMBException,
+            OSError,
+            ValueError,
+        ) as error:  # smbprotocol raises ValueError for a port nobody answers
+            raise self._away(type(error).__name__) from None
+        finally:
+            watchdog.cancel()
+
+    def _cut(self) -> None:
+        for connection in list(self._connections.values()):
+            with suppress(OSError):
+                connection.transport.close()
+
+    def _said(self, status: int) -> VaultError:
+        """What a status of the server's means for whoever has to mend it."""
+        if status in _REFUSED:
+            return self._refused()
+        if status in _GONE:
+            return self._away(f"status {status:#010x}")
+        if said := _OF_ONE_FILE.get(status):
+            return DocumentError(said)
+        if status == _END_OF_FILE:  # it was longer when it was opened
+            return ChangedWhileReadError(CHANGED)
+        why = "access denied" if status == _ACCESS_DENIED else f"status {status:#010x}"
+        return DocumentError(
+            f"the server does not let it be read ({why}); give the vault's account the right to."
+        )
+
+    def _refused(self) -> DocumentsRefusedError:
+        return DocumentsRefusedError(
+            f"The server refuses the account for {self._place}; check [rois.sql] documents_user and "
+            "documents_password_file, and whether the account is locked."
+        )
+
+    def _away(self, why: str) -> DocumentsAwayError:
+        return DocumentsAwayError(
+            f"The share {self._place} can't be reached or went away ({why}); check the network and "
+            "[rois.sql] documents. The next run fetches the rest."
+        )
+
+
+class ShareFile:
+    """An open file on the share."""
+
+    def __init__(self, store: ShareStore, path: str, handle: Any) -> None:
+        self._store = store
+        self._path = path
+        self._handle = handle
+        self.size: int = handle.fd.end_of_file
+        self._before = _nanoseconds(handle.fd.last_write_time)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with suppress(VaultError), self._store.watched():
+            self._handle.close()
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the bytes (see `DocumentFile.chunks`)."""
+        total = 0
+        while total < self.size:
+            with self._store.watched():
+                piece = self._handle.read(min(CHUNK, self.size - total))
+            if not piece:
+                break
+            total += len(piece)
+            yield piece
+        self.close()  # while we have it open, some servers say what they said when we opened it
+        size, changed = self._store.stat(self._path)
+        if not total == self.size == size or changed // 1000 != self._before // 1000:
+            raise ChangedWhileReadError(CHANGED)
+
+
+def _nanoseconds(when: datetime) -> int:
+    """A file time of the server's, to the microsecond that smbprotocol keeps of it."""
+    return round(when.timestamp() * 1_000_000) * 1000

@@ -1,0 +1,238 @@
+"""Documents of the EMR: the file of each row, from a folder or an SMB share, into the inbox of the run.
+
+The rows' file names come from a database that may be hostile tonight: a name is taken apart here, and what would
+lead out of the documents' root, or to something that is no file, is refused before anything is opened. A document is
+known by its key, never by its path: a revised one lies elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Protocol, TypeVar
+
+from vault.errors import UsageError, VaultError
+from vault.model import Failure, PatientID, Row
+from vault.names import safe_name
+from vault.progress import Progress, Silent
+from vault.rois.emr_inbox import EmrInbox
+from vault.rois.known import Known, KnownDocument
+
+T = TypeVar("T")
+
+ATTEMPTS = 2
+"""How often a file is read that changes meanwhile, or whose connection is lost."""
+
+LONGEST_NAME = 4096
+"""Characters of a row's file name."""
+
+_SEPARATORS = re.compile(r"[\\/]+")
+_DEVICE = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(?:\..*)?", re.IGNORECASE)
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f:*?"<>|\ud800-\udfff]')
+
+
+class DocumentError(VaultError):
+    """One document can't be fetched; the message says why and what to do, and names neither file nor patient."""
+
+
+class ChangedWhileReadError(DocumentError):
+    """Somebody wrote to the document while it was read."""
+
+
+class DocumentsAwayError(VaultError):
+    """The documents' store as a whole can't be used now: no other document would fare better."""
+
+
+class DocumentsRefusedError(DocumentsAwayError):
+    """The store refuses the account; asking again might lock it."""
+
+
+class DocumentFile(Protocol):
+    """One open document."""
+
+    size: int
+    """Bytes, when it was opened."""
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the bytes from the start. Raises ChangedWhileReadError where they were not those of one moment."""
+
+
+class DocumentStore(Protocol):
+    """Where documents lie, below one root that nothing leads out of."""
+
+    def open(self, file: str) -> AbstractContextManager[DocumentFile]:
+        """Open the document that a row calls `file`. Raises DocumentError, or DocumentsAwayError."""
+
+    def close(self) -> None:
+        """Let go of what connects to the store."""
+
+
+def open_store(
+    place: str, user: str | None = None, password: str | None = None, timeout: float = 60.0
+) -> DocumentStore:
+    """The store at `place`, an absolute path or `smb://server[:port]/share/folder`, without touching it yet.
+
+    `timeout` is in seconds without a sign of life. Raises UsageError for another kind of place.
+    """
+    if place.startswith("smb://"):
+        from vault.rois.document_share import ShareStore  # noqa: PLC0415 - smbprotocol takes half a second
+
+        return ShareStore.at(place, user, password, timeout)
+    if place.startswith("/"):
+        from vault.rois.document_folder import FolderStore  # noqa: PLC0415 - it knows this module
+
+        return FolderStore(place)
+    raise UsageError(
+        f"[rois.sql] documents {place!r} is neither a folder's absolute path nor smb://server/share/folder."
+    )
+
+
+def names_of(file: str) -> tuple[str, ...]:
+    """The folders and the name of a row's `file`, as every server would read them.
+
+    Raises DocumentError for what leads out of the root or names no file: an absolute path, a drive or a server, `..`,
+    a name that Windows takes for another one (`..␠`, `NUL`, `a:b`), wildcards and control characters.
+    """
+    if not file.strip() or len(file) > LONGEST_NAME:
+        raise DocumentError("its row names no file, or an endless one; correct the query or the row.")
+    names = _SEPARATORS.split(file.strip())
+    while names and names[-1] == "":
+        names.pop()
+    if not names or not all(map(_is_harmless, names)):
+        raise DocumentError(
+            "its row names a file outside the documents' root, or none that can be; if the query is right, find out "
+            "who wrote that into the database."
+        )
+    return tuple(names)
+
+
+def _is_harmless(name: str) -> bool:
+    return bool(
+        name
+        and name.strip(". ")  # `..`, and what Windows reads as that
+        and name == name.rstrip(". ")
+        and not _FORBIDDEN.search(name)
+        and not _DEVICE.fullmatch(name)
+    )
+
+
+def fetch_all(
+    store: DocumentStore,
+    inbox: EmrInbox,
+    known: Known,
+    patients: Iterable[PatientID],
+    held: Callable[[PatientID], Mapping[str, str]],
+    progress: Progress | None = None,
+) -> list[Failure]:
+    """Fetch the documents of `patients` that the rows in `inbox` list; call it once the rows are there.
+
+    What concerns one patient goes to `inbox.failures`; what is returned concerns the run: a store that is gone. `held`
+    gives, for a patient, the git blob id of each document that the vault has, by `safe_name` of its key.
+    """
+    report = progress or Silent()
+    failed: list[Failure] = []
+    try:
+        for patient_id in patients:
+            try:
+                _fetch_for(store, inbox, known, patient_id, held)
+            except DocumentsAwayError:
+                raise
+            except VaultError as error:  # what the inbox has of this patient is damaged; the others' is not
+                failed.append(Failure("documents", str(error)))
+            report.advance()
+    except DocumentsAwayError as error:
+        failed.append(Failure("documents", str(error)))
+    finally:
+        store.close()
+    return failed
+
+
+def _fetch_for(
+    store: DocumentStore,
+    inbox: EmrInbox,
+    known: Known,
+    patient_id: PatientID,
+    held: Callable[[PatientID], Mapping[str, str]],
+) -> None:
+    rows = inbox.rows(patient_id) or {}
+    failures = fetch_documents(store, inbox, known, patient_id, rows.get("documents", ()), held(patient_id))
+    if failures:
+        inbox.write_rows(patient_id, rows, [*inbox.failures(patient_id), *failures])
+
+
+def fetch_documents(
+    store: DocumentStore,
+    inbox: EmrInbox,
+    known: Known,
+    patient_id: PatientID,
+    rows: Iterable[Row],
+    held: Mapping[str, str],
+) -> list[Failure]:
+    """Fetch the documents that `rows` name for one patient into `inbox`; what failed, each with its remedy.
+
+    What is the same as what the vault has (`held`, see `fetch_all`) is noted in `known`, durably, and not kept once
+    more. Raises DocumentsAwayError when the store is gone: what was fetched until then stays.
+    """
+    failures: list[Failure] = []
+    same: dict[str, KnownDocument] = {}
+    try:
+        for row in rows:
+            key, file = row.fields.get("document_key") or "", row.fields.get("file") or ""
+            try:
+                found = _fetch(store, inbox, patient_id, key, file, held.get(safe_name(key)))
+            except DocumentsAwayError:
+                raise
+            except VaultError as error:
+                failures.append(not_retrieved(key, str(error)))
+            else:
+                if found:
+                    same[key] = found
+    finally:
+        known.write(patient_id, same)
+    return failures
+
+
+def not_retrieved(key: str, why: str) -> Failure:
+    """The failure of one document, which says nothing about the patient."""
+    return Failure(f"document {key}", f"not retrieved: {why}")
+
+
+def _fetch(
+    store: DocumentStore, inbox: EmrInbox, patient_id: PatientID, key: str, file: str, held: str | None
+) -> KnownDocument | None:
+    """Put one document into the inbox, or say that it is the one that the vault has."""
+    name = names_of(file)[-1]
+    if held and _attempted(store, lambda: _blob_id(store, file)) == held:
+        return KnownDocument(name, held)
+
+    def put() -> None:
+        with store.open(file) as document:
+            inbox.put_document(patient_id, key, name, document.chunks())
+
+    _attempted(store, put)
+    return None
+
+
+def _blob_id(store: DocumentStore, file: str) -> str:
+    """Git's id of a document as it is now."""
+    with store.open(file) as document:
+        digest = hashlib.sha1(b"blob %d\0" % document.size, usedforsecurity=False)
+        for chunk in document.chunks():
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _attempted(store: DocumentStore, work: Callable[[], T]) -> T:
+    """Do `work`, once more where the file changed meanwhile or the connection was lost."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return work()
+        except ChangedWhileReadError:
+            continue
+        except DocumentsRefusedError:
+            raise
+        except DocumentsAwayError:
+            store.close()
+    return work()
