@@ -2,7 +2,8 @@
 
 Night 1 finds every patient under treatment. Night 2 finds, beside a new fraction of each, one plan that the
 department revised and one plan that somebody tampered with: the same UID, an opened leaf bank in one control
-point, nothing else. Later nights find new fractions only, delivered with the plans as they then are.
+point, nothing else. One of the fractions was broken off; where the roster has them, one patient has had the last
+fraction and one is new. Later nights find new fractions only, delivered with the plans as they then are.
 """
 
 from __future__ import annotations
@@ -71,18 +72,53 @@ def play(patients: Sequence[Patient], first_night: date) -> Iterator[Night]:
 def night(patients: Sequence[Patient], number: int, first_night: date) -> Night:
     """Return the night `number` (from 1) of these patients."""
     when = first_night + timedelta(days=number - 1)
+    arrived = [patient for patient in patients if patient.arrives == number]
+    steps = tuple(step for patient in arrived for step in _initial(patient))
     if number == 1:
-        steps = tuple(step for patient in patients for step in _initial(patient))
         return Night(number, when, steps, ())
-    fractions = [patient for patient in patients if patient.delivered + number - 1 <= patient.site.fractions]
-    steps = tuple(_fraction(patient, _plan_given(patients, patient, number), number) for patient in fractions)
-    story = tuple(
-        (patient.patient_id, f"fraction {patient.delivered + number - 1} delivered") for patient in fractions
-    )
+    treated = [(patient, fraction) for patient in patients if (fraction := patient.fraction(number))]
+    steps += tuple(fraction_step(patients, patient, fraction) for patient, fraction in treated)
+    story = tuple((patient.patient_id, _told(patients, patient, fraction)) for patient, fraction in treated)
+    story += tuple((patient.patient_id, "planned and approved; starts today") for patient in arrived)
     if number != EVENTFUL_NIGHT:
         return Night(number, when, steps, story)
     more_steps, more_story = _eventful(patients, when)
     return Night(number, when, steps + more_steps, story + more_story)
+
+
+def broken_off(patients: Sequence[Patient], patient: Patient, fraction: int) -> bool:
+    """Whether a fraction was broken off: the first patient's before the second night."""
+    first = patients[0]
+    return patient == first and fraction == first.fraction(EVENTFUL_NIGHT)
+
+
+def fraction_step(patients: Sequence[Patient], patient: Patient, fraction: int) -> Step:
+    """The treatment record of a fraction."""
+    record = partial(
+        record_object,
+        plan_given(patients, patient, fraction),
+        fraction,
+        broken_off=broken_off(patients, patient, fraction),
+    )
+    return Step(patient.patient_id, "RTRECORD", "added", record)
+
+
+def plan_given(patients: Sequence[Patient], patient: Patient, fraction: int) -> PlanModel:
+    """The plan that the machine was given for a fraction: what night 2 found replaced is used from then on."""
+    plan = original(patient)
+    if fraction <= patient.delivered + EVENTFUL_NIGHT - patient.arrives:
+        return plan
+    if patient is revised_patient(patients):
+        return revised(plan)
+    return tampered(plan) if patient is tampered_patient(patients) else plan
+
+
+def _told(patients: Sequence[Patient], patient: Patient, fraction: int) -> str:
+    if broken_off(patients, patient, fraction):
+        return f"fraction {fraction} broken off by the machine: partly delivered"
+    if fraction == patient.site.fractions:
+        return f"fraction {fraction} delivered, the last one"
+    return f"fraction {fraction} delivered"
 
 
 def _initial(patient: Patient) -> Iterator[Step]:
@@ -95,22 +131,6 @@ def _initial(patient: Patient) -> Iterator[Step]:
     yield Step(patient.patient_id, "RTDOSE", "added", partial(dose_object, plan))
     for fraction in range(1, patient.delivered + 1):
         yield Step(patient.patient_id, "RTRECORD", "added", partial(record_object, plan, fraction))
-
-
-def _fraction(patient: Patient, plan: PlanModel, number: int) -> Step:
-    return Step(
-        patient.patient_id, "RTRECORD", "added", partial(record_object, plan, patient.delivered + number - 1)
-    )
-
-
-def _plan_given(patients: Sequence[Patient], patient: Patient, number: int) -> PlanModel:
-    """The plan that the machine was given on the day before this night."""
-    plan = original(patient)
-    if number <= EVENTFUL_NIGHT:
-        return plan
-    if patient is revised_patient(patients):
-        return revised(plan)
-    return tampered(plan) if patient is tampered_patient(patients) else plan
 
 
 def _eventful(

@@ -8,7 +8,7 @@ bytes on any machine.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
 from vault.department.anatomy import SITES, Site
@@ -65,6 +65,13 @@ class Patient:
     """Fractions already delivered when the first night begins."""
     seed: int = SEED
     scale: Scale = field(default_factory=Scale)
+    arrives: int = 1
+    """The night that finds the first of this patient's objects."""
+
+    def fraction(self, night: int) -> int | None:
+        """The fraction that was given on the day before a night; None when none was."""
+        number = self.delivered + night - self.arrives
+        return number if night > self.arrives and number <= self.site.fractions else None
 
     @property
     def patient_id(self) -> PatientID:
@@ -104,6 +111,22 @@ def roster(
     Fractions are given every day of the week, so that every night of a simulation brings something new.
     """
     return tuple(_patient(number, first_night, seed, scale or Scale()) for number in range(1, count + 1))
+
+
+def cast(
+    count: int, first_night: date, *, seed: int = SEED, scale: Scale | None = None
+) -> tuple[Patient, ...]:
+    """Return a roster and two more: one whose last fraction is given before the second night, one who starts.
+
+    The newcomer's plan arrives with the second night; the first fraction is given on the day after it.
+    """
+    finishing, starting = (_patient(count + extra, first_night, seed, scale or Scale()) for extra in (1, 2))
+    given = finishing.site.fractions - 1
+    return (
+        *roster(count, first_night, seed=seed, scale=scale),
+        replace(finishing, delivered=given, first_fraction=first_night - timedelta(days=given)),
+        replace(starting, delivered=0, first_fraction=first_night + timedelta(days=1), arrives=2),
+    )
 
 
 def _patient(number: int, first_night: date, seed: int, scale: Scale) -> Patient:

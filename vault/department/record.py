@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, time, timedelta
 
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset
@@ -21,6 +21,7 @@ from vault.department.modules import (
     new_object,
     reference,
 )
+from vault.department.patients import Patient
 from vault.department.plan import DOSE_RATE, SOURCE_AXIS_DISTANCE, jaws
 
 
@@ -29,12 +30,26 @@ def fraction_day(plan: PlanModel, fraction: int) -> date:
     return plan.patient.first_fraction + timedelta(days=fraction - 1)
 
 
-def record_object(plan: PlanModel, fraction: int) -> FileDataset:
-    """Return the RT Beams Treatment Record of a fraction, all beams delivered in full as `plan` says."""
+BROKEN_OFF = 0.6
+"""The share of its monitor units at which the machine broke off the last beam of a fraction."""
+
+
+def fraction_time(patient: Patient, fraction: int) -> time:
+    """When, on its day, a fraction began."""
+    minutes = 8 * 60 + patient.number * 15 + fraction * 7 % 11
+    return time(minutes // 60 % 24, minutes % 60)
+
+
+def share_delivered(plan: PlanModel, beam: Beam, *, broken_off: bool) -> float:
+    """The share of a beam's monitor units that was delivered."""
+    return BROKEN_OFF if broken_off and beam is plan.beams[-1] else 1.0
+
+
+def record_object(plan: PlanModel, fraction: int, *, broken_off: bool = False) -> FileDataset:
+    """Return the RT Beams Treatment Record of a fraction: its beams as `plan` says, in full unless `broken_off`."""
     patient = plan.patient
     when = fraction_day(plan, fraction)
-    minutes = 8 * 60 + patient.number * 15 + fraction * 7 % 11
-    time = f"{minutes // 60:02d}{minutes % 60:02d}00"
+    clock = f"{fraction_time(patient, fraction):%H%M%S}"
     dataset = new_object(
         patient,
         sop_class_uid=RTBeamsTreatmentRecordStorage,
@@ -42,14 +57,14 @@ def record_object(plan: PlanModel, fraction: int) -> FileDataset:
         modality="RTRECORD",
         series="Treatment records",
         when=when,
-        time=time,
+        time=clock,
     )
     # one series holds the records of many days, so it has no date of its own
     dataset.SeriesDate = dataset.SeriesTime = ""
     dataset.SeriesNumber = "5"
     dataset.InstanceNumber = str(fraction)
     dataset.TreatmentDate = day(when)
-    dataset.TreatmentTime = time
+    dataset.TreatmentTime = clock
     dataset.ReferencedRTPlanSequence = items(reference(RTPlanStorage, plan.uid))
     dataset.PrimaryDosimeterUnit = "MU"
     dataset.TreatmentMachineSequence = items(
@@ -64,22 +79,29 @@ def record_object(plan: PlanModel, fraction: int) -> FileDataset:
     dataset.ReferencedFractionGroupNumber = "1"
     dataset.NumberOfFractionsPlanned = str(patient.site.fractions)
     dataset.TreatmentSessionBeamSequence = items(
-        *(_session_beam(plan, beam, fraction, when, time) for beam in plan.beams)
+        *(
+            _session_beam(
+                plan, beam, fraction, when, clock, share_delivered(plan, beam, broken_off=broken_off)
+            )
+            for beam in plan.beams
+        )
     )
     return dataset
 
 
-def _session_beam(plan: PlanModel, beam: Beam, fraction: int, when: date, time: str) -> Dataset:
+def _session_beam(
+    plan: PlanModel, beam: Beam, fraction: int, when: date, clock: str, share: float
+) -> Dataset:
     count = len(beam.gantry)
-    points = [_delivery(plan, beam, index, when, time) for index in range(count)]
+    points = [_delivery(plan, beam, index, when, clock, share) for index in range(count)]
     return item(
         CurrentFractionNumber=str(fraction),
         TreatmentDeliveryType="TREATMENT",
-        TreatmentTerminationStatus="NORMAL",
+        TreatmentTerminationStatus="NORMAL" if share == 1 else "MACHINE",
         TreatmentVerificationStatus="VERIFIED",
         SpecifiedPrimaryMeterset=decimal(beam.meterset),
-        DeliveredPrimaryMeterset=decimal(beam.meterset),
-        DeliveredTreatmentTime=decimal(beam.meterset / float(DOSE_RATE) * 60),
+        DeliveredPrimaryMeterset=decimal(beam.meterset * share),
+        DeliveredTreatmentTime=decimal(beam.meterset * share / float(DOSE_RATE) * 60),
         ReferencedBeamNumber=str(beam.number),
         BeamName=beam.name,
         BeamType="DYNAMIC",
@@ -100,15 +122,15 @@ def _session_beam(plan: PlanModel, beam: Beam, fraction: int, when: date, time: 
     )
 
 
-def _delivery(plan: PlanModel, beam: Beam, index: int, when: date, time: str) -> Dataset:
-    meterset = decimal(beam.weights[index] * beam.meterset)
+def _delivery(plan: PlanModel, beam: Beam, index: int, when: date, clock: str, share: float) -> Dataset:
+    meterset = beam.weights[index] * beam.meterset
     last = index == len(beam.gantry) - 1
     dataset = item(
         ReferencedControlPointIndex=str(index),
         TreatmentControlPointDate=day(when),
-        TreatmentControlPointTime=time,
-        SpecifiedMeterset=meterset,
-        DeliveredMeterset=meterset,
+        TreatmentControlPointTime=clock,
+        SpecifiedMeterset=decimal(meterset),
+        DeliveredMeterset=decimal(min(meterset, share * beam.meterset)),
         DoseRateSet=DOSE_RATE,
         DoseRateDelivered=DOSE_RATE,
         GantryAngle=decimal(beam.gantry[index]),
