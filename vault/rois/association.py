@@ -67,7 +67,7 @@ _REJECTIONS = {
 class Connection:
     """An association with the ROIS for C-FIND and C-MOVE or C-GET. Not for several threads.
 
-    For C-GET, `on_store` handles what comes over it, and `on_end` learns of the association when it has ended.
+    For C-GET, `on_store` handles what comes over it.
     """
 
     def __init__(
@@ -75,13 +75,11 @@ class Connection:
         config: Config,
         on_store: Callable[[Any], int] | None = None,
         traffic: Traffic | None = None,
-        on_end: Callable[[Any], None] | None = None,
     ) -> None:
         self._config = config
         self._peer = config.rois.dicom
         self.traffic = traffic or Traffic()
         self._on_store = on_store
-        self._on_end = on_end
         self._association: Any = None
         self._contexts: tuple[Sequence[Any], Sequence[Any]] = ((), ())
 
@@ -207,8 +205,6 @@ class Connection:
         events = handlers(timeout, self.traffic)
         if self._on_store is not None:
             events.append((evt.EVT_C_STORE, self._on_store))
-        if self._on_end is not None:
-            events.append((evt.EVT_CONN_CLOSE, lambda event: self._on_end(event.assoc)))
         storage, roles = self._contexts
         try:
             association = application.associate(

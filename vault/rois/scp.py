@@ -10,7 +10,8 @@ from pynetdicom import AE, _config, evt
 from pynetdicom.sop_class import Verification
 from pynetdicom.transport import AssociationServer
 
-from vault.rois.intake import CANNOT_UNDERSTAND, Intake, arrival_of, remove_partial
+from vault.rois.fragments import take
+from vault.rois.intake import CANNOT_UNDERSTAND, Intake, arrival_of
 from vault.rois.sockets import MAXIMUM_PDU, Traffic, handlers
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ def listen(order: Order, intake: Intake, traffic: Traffic) -> Any:
             (evt.EVT_REQUESTED, _requested, [dict(order.peers)]),
             (evt.EVT_REJECTED, _rejected, [intake]),
             (evt.EVT_C_STORE, _stored, [intake]),
-            (evt.EVT_CONN_CLOSE, _closed),
         ],
         server_class=_PeersOnly,
     )
@@ -92,15 +92,12 @@ def _rejected(event: Any, intake: Intake) -> None:
 
 
 def _stored(event: Any, intake: Intake) -> int:
+    take(event)
     try:
         return intake.accept(arrival_of(event))
     except Exception as error:  # one object's trouble must not end the association, nor be silent
         intake.refuse(f"an object could not be handled ({type(error).__name__})")
         return CANNOT_UNDERSTAND
-
-
-def _closed(event: Any) -> None:
-    remove_partial(event.assoc)
 
 
 def _canonical(address: str) -> str:

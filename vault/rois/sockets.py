@@ -22,6 +22,8 @@ from pynetdicom import evt
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.transport import AssociationSocket
 
+from vault.rois.fragments import Fragments, forget
+
 MAXIMUM_PDU = 131072
 """Bytes of a P-DATA PDU that we offer to take (PS3.8 D.1); larger ones measured no faster."""
 
@@ -169,6 +171,7 @@ def handlers(
     return [
         (evt.EVT_CONN_OPEN, _opened, [timeout, traffic, on_refusal]),
         (evt.EVT_DIMSE_RECV, _message_received),
+        (evt.EVT_CONN_CLOSE, forget),
     ]
 
 
@@ -188,20 +191,20 @@ def _opened(event: Any, timeout: float, traffic: Traffic, on_refusal: Callable[[
         waking.put(dul.to_provider_queue.get_nowait())
     dul.to_provider_queue = waking
     dul.socket = quick
-    dimse = event.assoc.dimse
-    dimse.receive_primitive = partial(_fragment_received, quick, dimse.receive_primitive)
+    event.assoc.dimse.receive_primitive = Fragments(event.assoc, quick.cut)
+    dul.state_machine.do_action = partial(_act, quick, dul.state_machine.do_action)
     dul._run_loop_delay = 0.0001  # `ready` sleeps; this would only come on top
 
 
-def _fragment_received(connection: QuickSocket, receive: Callable[[Any], None], primitive: Any) -> None:
-    """Write a piece of a message to the spool: where the disk refuses, the connection ends, and not its thread alone.
+def _act(connection: QuickSocket, do_action: Callable[[str], None], event: str) -> None:
+    """Let the upper layer's state machine act: a PDU that its state has no place for ends the connection.
 
-    pynetdicom's thread would die of it, and both sides would wait for their timeouts.
+    pynetdicom's thread would die of it, with the connection half open and its pieces in the spool.
     """
     try:
-        receive(primitive)
-    except OSError as error:
-        connection.cut(f"an object could not be written: {os.strerror(error.errno or 0)}")
+        do_action(event)
+    except Exception:  # whatever the library makes of nonsense
+        connection.cut("a PDU that has no place there")
 
 
 def _message_received(event: Any) -> None:

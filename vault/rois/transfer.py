@@ -14,8 +14,9 @@ from pynetdicom import _config, build_context, build_role
 from vault.config import Config
 from vault.model import PatientID
 from vault.rois.association import GET, MOVE, Connection
+from vault.rois.fragments import take
 from vault.rois.inbox import Inbox
-from vault.rois.intake import Intake, arrival_of, remove_partial
+from vault.rois.intake import Intake, arrival_of
 from vault.rois.plan import Move
 from vault.rois.receiver import Receiver
 from vault.rois.sockets import Traffic
@@ -123,7 +124,7 @@ class _Getter:
         inbox.sweep()
         self._intake = Intake(inbox, patients, config.receiver.max_object_size)
         self._before, tempfile.tempdir = tempfile.tempdir, str(inbox.spool())
-        self.connection = Connection(config, self._store, Traffic(self._intake.limit), remove_partial)
+        self.connection = Connection(config, self._store, Traffic(self._intake.limit))
         self._classes: tuple[str, ...] = ()
 
     def expect(self, sop_classes: Iterable[str]) -> None:
@@ -154,6 +155,7 @@ class _Getter:
         self._inbox.note_refusals(self._intake.refused)
 
     def _store(self, event: Any) -> int:
+        take(event)
         return self._intake.accept(arrival_of(event))
 
 

@@ -1,0 +1,298 @@
+"""Senders that break every rule: the receiver goes on to serve the ROIS, keeps nothing of theirs, and ends on time."""
+
+import os
+import random
+import struct
+import time
+from pathlib import Path
+
+import hostile_peers as wire
+import pytest
+from hostile_peers import (
+    ASSOCIATE_AC,
+    ASSOCIATE_RQ,
+    CT,
+    DATA,
+    EXPLICIT,
+    RELEASE_RQ,
+    GoneError,
+    Sender,
+    association,
+    encoded,
+    pdu,
+    pdv,
+    proposal,
+    store_request,
+    until_gone,
+    user_information,
+)
+from peers import free_port
+from rois_kit import configuration, image
+
+from vault.rois.inbox import Inbox
+from vault.rois.receiver import Receiver
+
+TIMEOUT = 1.0
+"""Seconds of patience that the receiver has here."""
+
+REPORTED = 0.3
+"""Seconds after which its report is about what was done before them."""
+
+MOST_MEMORY = 80
+"""MiB that it may take at any time."""
+
+
+class Ground:
+    """A receiver that listens, and what the attackers leave open."""
+
+    def __init__(self, folder, receiver):
+        self.folder, self.receiver, self.inbox = folder, receiver, Inbox(folder / "inbox" / "run")
+        self.sent, self.open = set(), []
+
+    def sender(self, *contexts, source=wire.LOOPBACK, **titles):
+        """An attacker's connection, associated if `contexts` or `titles` are given."""
+        link = Sender(self.receiver.port, source)
+        self.open.append(link)
+        if contexts or titles:
+            link.associate(*contexts, **titles)
+        return link
+
+    def associated(self):
+        return self.sender((CT, EXPLICIT))
+
+    def serve_the_rois(self):
+        """What the ROIS sends meanwhile; it takes no more than a moment."""
+        began, made = time.monotonic(), image()
+        with Sender(self.receiver.port) as link:
+            assert link.associate() == ASSOCIATE_AC
+            assert link.store(made) == 0
+            link.raw(pdu(RELEASE_RQ, bytes(4)))
+        self.sent.add(made.SOPInstanceUID)
+        assert time.monotonic() - began < 3
+
+    def memory(self):
+        """The most that the receiver took so far, in MiB."""
+        status = Path(f"/proc/{self.receiver.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) >> 10
+
+    def said(self):
+        reasons = {**self.receiver.refused, **self.inbox.quarantine.reasons()}
+        return "\n".join(map(str, reasons))
+
+    def until(self, condition, within=TIMEOUT * 4):
+        deadline = time.monotonic() + within
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory):
+    """One receiver for all of them, so that what one left behind meets the next."""
+    folder = tmp_path_factory.mktemp("ground") / "root"
+    folder.mkdir()
+    config = configuration(
+        folder, receiver_port=free_port(), retrieve=f'timeout = "{TIMEOUT:.0f}s"', receiver=LIMIT + ROIS
+    )
+    with Receiver(config, Inbox(folder / "inbox" / "run"), ["P1"]) as receiver:
+        made = Ground(folder, receiver)
+        yield made
+        for link in made.open:
+            link.close()
+
+
+LIMIT = 'max_object_size = "8MiB"\n'
+ROIS = '[[receiver.peers]]\nae_title = "ROIS"\nhost = "127.0.0.1"\n'
+
+
+def chatter(ground):
+    for text in (
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ):
+        ground.sender().raw(text)
+
+
+def noise(ground):
+    chance = random.Random(1)
+    for _ in range(10):
+        ground.sender().raw(chance.randbytes(1 << 14))
+
+
+def half_a_request(ground):
+    whole = pdu(ASSOCIATE_RQ, association("VAULT", "ROIS", proposal(1, CT, EXPLICIT), user_information()))
+    ground.sender().raw(whole[: len(whole) // 2])
+    ground.sender().raw(whole[:3])
+
+
+def empty_pdus(ground):
+    for kind in range(9):
+        ground.sender().raw(pdu(kind, b""))
+        link = ground.associated()
+        link.raw(pdu(kind, b""))
+
+
+def pdus_of_4_gib(ground):
+    for kind in (ASSOCIATE_RQ, DATA, RELEASE_RQ):
+        ground.sender().raw(pdu(kind, bytes(1000), 0xFFFFFFFF))
+        ground.associated().raw(pdu(kind, bytes(1000), 0xFFFFFFFF))
+
+
+def items_longer_than_their_pdu(ground):
+    body = association("VAULT", "ROIS", struct.pack(">BxH", 0x20, 0xFFFF) + b"\1\0\0\0", user_information())
+    ground.sender().raw(pdu(ASSOCIATE_RQ, body))
+    ground.sender().raw(pdu(ASSOCIATE_RQ, bytes(4)))
+    ground.sender().raw(pdu(ASSOCIATE_RQ, association("VAULT", "ROIS", b"\xff" * 60_000)))
+
+
+def odd_contexts(ground):
+    for numbers in ([1] * 200, range(256), [0, 2, 4]):
+        offers = [proposal(number, CT, EXPLICIT) for number in numbers]
+        offers += [proposal(1, "../../x", "\0" * 64), proposal(3, "1." * 5000, "1." * 5000)]
+        body = association("VAULT", "ROIS", *offers, user_information())
+        ground.sender().raw(pdu(ASSOCIATE_RQ, body))
+
+
+def data_without_an_association(ground):
+    ground.sender().raw(pdu(DATA, pdv(1, 3, store_request("1.2"))))
+
+
+def half_a_pdu_of_an_object(ground):
+    link = ground.associated()
+    link.raw(pdu(DATA, pdv(1, 3, store_request("1.2"))) + pdu(DATA, pdv(1, 0, bytes(1000)), 100_000))
+
+
+def a_byte_at_a_time(ground):
+    link = ground.associated()
+
+    def trickle():
+        link.raw(b"\0")
+        time.sleep(0.05)
+
+    link.raw(struct.pack(">BxI", DATA, 100_000))
+    with pytest.raises(GoneError):
+        until_gone(trickle, TIMEOUT * 5)
+
+
+def a_command_without_end(ground):
+    link = ground.associated()
+    with pytest.raises(GoneError):
+        until_gone(lambda: link.raw(pdu(DATA, pdv(1, 1, bytes(1 << 15)))))
+
+
+def an_object_without_end(ground):
+    link = ground.associated()
+    link.raw(pdu(DATA, pdv(1, 3, store_request("1.2.3"))))
+    with pytest.raises(GoneError):
+        until_gone(lambda: link.raw(pdu(DATA, pdv(1, 0, bytes(1 << 16)))))
+
+
+def empty_pieces_without_end(ground):
+    link = ground.associated()
+    link.raw(pdu(DATA, pdv(1, 3, store_request("1.2.3"))))
+    pieces = pdu(DATA, pdv(1, 0, b"") * 1000)
+    with pytest.raises(GoneError):
+        until_gone(lambda: link.raw(pieces))
+
+
+def messages_without_waiting(ground):
+    link = ground.associated()
+    message = pdu(DATA, pdv(1, 3, store_request("1.2"))) + pdu(DATA, pdv(1, 2, bytes(10)))
+    with pytest.raises(GoneError):
+        until_gone(lambda: link.raw(message))
+
+
+def pieces_of_wrong_lengths(ground):
+    for length in (0, 1, 3, 0xFFFF, 0xFFFFFFFF):
+        ground.associated().raw(pdu(DATA, pdv(1, 3, store_request("1.2"), length)))
+        ground.associated().raw(pdu(DATA, pdv(1, 3, store_request("1.2")) + pdv(1, 2, bytes(8), length)))
+
+
+def a_context_that_was_never_proposed(ground):
+    made = image()
+    for context in (0, 2, 99, 255):
+        link = ground.associated()
+        link.message(context, store_request(made.SOPInstanceUID), encoded(made))
+
+
+def an_object_before_its_command(ground):
+    made = image()
+    link = ground.associated()
+    link.raw(pdu(DATA, pdv(1, 2, encoded(made))) + pdu(DATA, pdv(1, 3, store_request(made.SOPInstanceUID))))
+    link = ground.associated()  # two objects' pieces in turns
+    link.raw(
+        pdu(DATA, pdv(1, 3, store_request("1.5")) + pdv(1, 0, encoded(made)[:50]))
+        + pdu(DATA, pdv(1, 3, store_request("1.6")) + pdv(1, 2, encoded(made)[50:]))
+    )
+
+
+def other_commands(ground):
+    made = image()
+    for field in (0x8001, 0x0020, 0x0021, 0x0010, 0x0FFF, 0x0140, 0x1234):
+        link = ground.associated()
+        link.message(1, wire.command(field, sop_class=CT, message=1, answers=1, data_set=1), encoded(made))
+    for rubbish in (
+        b"",
+        b"\0" * 12,
+        bytes(range(256)),
+        store_request("1.2")[:20],
+        struct.pack("<HHI", 0, 0, 1 << 31),
+    ):
+        ground.associated().message(1, rubbish, encoded(made))
+
+
+def resets(ground):
+    for _ in range(20):
+        link = ground.associated()
+        link.raw(pdu(DATA, pdv(1, 3, store_request("1.2.3"))) + pdu(DATA, pdv(1, 0, bytes(5000)))[:3000])
+        link.reset()
+
+
+def releases_and_aborts(ground):
+    for kind in (wire.RELEASE_RQ, wire.RELEASE_RP, wire.ABORT, wire.ASSOCIATE_AC, wire.ASSOCIATE_RJ):
+        ground.associated().raw(pdu(kind, bytes(4)) * 50)
+        link = ground.associated()
+        link.raw(pdu(DATA, pdv(1, 3, store_request("1.2"))) + pdu(DATA, pdv(1, 0, bytes(1000))))
+        link.raw(pdu(kind, bytes(4)) * 50)
+
+
+CONTRADICTS = "a message whose parts contradict each other"
+ATTACKS = {
+    chatter: "",
+    noise: "",
+    half_a_request: "",
+    empty_pdus: "",
+    pdus_of_4_gib: "a PDU longer than any that was negotiated",
+    items_longer_than_their_pdu: "",
+    odd_contexts: "",
+    data_without_an_association: "",
+    half_a_pdu_of_an_object: "",
+    a_byte_at_a_time: "",
+    a_command_without_end: "a message that is no object is too long",
+    an_object_without_end: "max_object_size",
+    empty_pieces_without_end: CONTRADICTS,
+    messages_without_waiting: "it does not wait for answers",
+    pieces_of_wrong_lengths: "",
+    a_context_that_was_never_proposed: CONTRADICTS,
+    an_object_before_its_command: CONTRADICTS,
+    other_commands: "a message that can't be understood",
+    resets: "",
+    releases_and_aborts: "a PDU that has no place there",
+}
+"""What a sender does, and what the run says about it; where that is nothing, it is no more than a broken connection."""
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
+def test_the_rois_is_served_whatever_else_is_sent(ground, attack):
+    attack(ground)
+    ground.serve_the_rois()
+    assert ground.memory() <= MOST_MEMORY
+    time.sleep(REPORTED)
+    ground.until(lambda: ground.receiver.report.open == 0)
+    ground.until(lambda: ATTACKS[attack] in ground.said())
+    ground.until(lambda: not list((ground.inbox.folder / "spool").glob("*")))
+    assert ground.inbox.arrived("P1").keys() == ground.sent
+    assert ground.inbox.patients() == ["P1"]
+    assert "ended unexpectedly" not in ground.said()
+    os.kill(ground.receiver.pid, 0)
