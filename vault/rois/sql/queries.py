@@ -15,12 +15,16 @@ import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from vault.errors import ConfigError
 from vault.rois.sql.contract import CONTRACT
 from vault.rois.sql.statement import Statement, StatementError, check_qualifier, prepare
+
+SHIPPED = ("aria.toml", "mosaiq.toml", "demo.toml", "README.md")
+"""The query sets that ship, and the text that explains them: files of `vault.config`'s folder `queries`."""
 
 OWN_PARAMETERS = frozenset({"patient_id", "since", "until"})
 """Parameters that the vault binds."""
@@ -69,6 +73,11 @@ class QuerySet:
             value = own[name] if name in OWN_PARAMETERS else self.parameters[name]
             values.append(today + dt.timedelta(days=value.days) if isinstance(value, Days) else value)
         return values
+
+
+def shipped(name: str) -> str:
+    """The text of a query set that ships with the vault; one of `SHIPPED`."""
+    return resources.files("vault.config").joinpath("queries", name).read_text("utf-8")
 
 
 def load(path: Path) -> QuerySet:
