@@ -7,6 +7,7 @@ values: the 60 leaves of the X1 side, then the 60 of the X2 side, as in Leaf/Jaw
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +74,7 @@ class PlanModel:
         return f"{label}:{self.revision}" if self.revision else label
 
 
+@lru_cache(maxsize=8)
 def original(patient: Patient) -> PlanModel:
     """Return the plan that the patient starts treatment with."""
     return PlanModel(patient, 0, tuple(_beam(patient, index) for index in range(2)))

@@ -235,8 +235,7 @@ def _given(patient: Patient, now: datetime) -> Iterator[int]:
 
 
 def _begins(patient: Patient, fraction: int) -> datetime:
-    day = fraction_day(original(patient), fraction)
-    return datetime.combine(day, fraction_time(patient, fraction))
+    return datetime.combine(fraction_day(original(patient), fraction), fraction_time(patient, fraction))
 
 
 def _deliveries(patients: Sequence[Patient], patient: Patient, now: datetime) -> Iterator[_Row]:
