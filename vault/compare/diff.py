@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from vault.archive.emr import RECORD, is_document
 from vault.archive.repository import PatientRepository
+from vault.compare.emr import document_title, form_changes
 from vault.compare.flat import DERIVED, json_changes
 from vault.compare.lines import attribute_changes
 from vault.compare.titles import title
@@ -45,7 +47,7 @@ def compare(
     """
     paths = {path: (before, after) for path, before, after in repository.changed_paths(old, new)}
     anew = old is not None and _labels(repository, old, new) != {volatile.label}
-    changes = list(_Comparison(repository, paths, volatile if anew else None).changes())
+    changes = list(_Comparison(repository, paths, volatile if anew else None, new).changes())
     return sorted(changes, key=order)
 
 
@@ -66,6 +68,8 @@ class _Comparison:
     paths: dict[str, _Pair]
     anew: VolatileTable | None
     """The table to normalize both sides with; None where the committed normal forms can be compared."""
+    new: str
+    """The later commit."""
 
     def changes(self) -> Iterator[Change]:
         objects = {_object_path(path) for path in self.paths if _object_path(path)}
@@ -73,10 +77,16 @@ class _Comparison:
             change = self._object(path)
             if change:
                 yield change
+        folders = {folder for path in self.paths if (folder := _document_folder(path))}
+        for folder in sorted(folders):
+            yield from self._document(folder)
+        rows = {path for path in self.paths if _is_rows(path)}
+        for path in sorted(rows):
+            yield from self._rows(path)
         for path in sorted(self.paths):
             if path == SUMMARY:
-                yield from self._summary(derived=bool(objects))
-            elif not _object_path(path) and PurePosixPath(path).name != "SHA256SUMS":
+                yield from self._summary(derived=bool(objects or folders or rows))
+            elif not (_object_path(path) or _document_folder(path) or path in rows or _is_sums(path)):
                 yield self._other(path)
 
     def _object(self, path: str) -> Change | None:
@@ -135,6 +145,44 @@ class _Comparison:
             normal_form(Path(f"/proc/self/fd/{copy.fileno()}"), form, volatile)
         return form.getvalue() if form.tell() <= LARGEST_FORM else None
 
+    def _document(self, folder: str) -> Iterator[Change]:
+        """The change of a document, under whatever file name; nothing where only stamps moved."""
+        record = f"{folder}/{RECORD}"
+        form = self.paths.get(record, (None, None))
+        files = sorted(path for path in self.paths if path.startswith(f"{folder}/") and is_document(path))
+        path = next(
+            (path for path in files if self.paths[path][1]), files[0] if files else self._held(folder)
+        )
+        data = self.paths.get(path, (None, None)) if files else (None, None)
+        title = document_title(self._either((form[1], form[0])), PurePosixPath(path).name)
+        whole = form if any(form) else data
+        if None in whole:
+            yield Change(path, "removed" if whole[1] is None else "added", "", title)
+            return
+        attributes = self._form_changes(form) if any(form) else ()
+        if not attributes and any(data):  # other bytes, and nothing in the normal form says so
+            attributes = (_bytes_change(data),)
+        if attributes:
+            yield Change(path, "changed", "", title, attributes=attributes)
+
+    def _held(self, folder: str) -> str:
+        """The document in a folder of which only the record differs."""
+        tree = self.repository.tree(self.new)
+        held = (path for path in tree if path.startswith(f"{folder}/") and is_document(path))
+        return next(held, f"{folder}/{RECORD}")
+
+    def _rows(self, path: str) -> Iterator[Change]:
+        """The change of what a query returned; nothing where only stamps moved."""
+        form, query = self.paths[path], PurePosixPath(path).stem
+        if None in form:
+            yield Change(path, "removed" if form[1] is None else "added", "", query)
+        elif attributes := self._form_changes(form):
+            yield Change(path, "changed", "", query, attributes=attributes)
+
+    def _form_changes(self, form: _Pair) -> tuple[AttributeChange, ...]:
+        old, new = (self._read(oid) for oid in form if oid)
+        return (_bytes_change(form),) if old is None or new is None else form_changes(old, new)
+
     def _summary(self, *, derived: bool) -> Iterator[Change]:
         old, new = (self._read(oid) if oid else None for oid in self.paths[SUMMARY])
         attributes = json_changes(old, new, without=DERIVED if derived else ())
@@ -156,6 +204,20 @@ def _object_path(path: str) -> str:
     if len(parts.parts) != 4 or parts.parts[0] != "dicom" or parts.suffix not in (".dcm", ".txt"):
         return ""
     return str(parts.with_suffix(".dcm"))
+
+
+def _document_folder(path: str) -> str:
+    """The folder of the document that `path` belongs to; empty if to none."""
+    parts = path.split("/")
+    return "/".join(parts[:2]) if len(parts) == 3 and parts[0] == "documents" and not _is_sums(path) else ""
+
+
+def _is_rows(path: str) -> bool:
+    return path.startswith("database/") and path.endswith(".txt") and path.count("/") == 1
+
+
+def _is_sums(path: str) -> bool:
+    return PurePosixPath(path).name == "SHA256SUMS"
 
 
 def _form_path(path: str) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 
 from vault.model import AttributeChange
 
-DERIVED = frozenset({"patient", "plans", "treatments", "last_treatment"})
-"""Keys that the archive computes from the objects: where objects changed, these follow and say nothing of their own."""
+DERIVED = frozenset({"patient", "plans", "rois", "treatments", "last_treatment"})
+"""Keys that the archive computes from objects and rows: where those changed, these only follow."""
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 

@@ -8,6 +8,7 @@ SHOWN_VALUES = 6
 """Differing values of a list that are written out; the rest are counted."""
 
 _LONGEST = 120
+_CONTEXT = 30  # characters of a long text before its first difference
 _FEW = 4  # a list of so few values is shown whole
 _DIGEST = re.compile(r"sha256:([0-9a-f]{12})[0-9a-f]{52}")
 
@@ -16,12 +17,28 @@ def transition(old: str | None, new: str | None) -> str:
     """Say how a value became another; None stands for an absent attribute."""
     if old is None or new is None:
         return f"{_shown(old)} → {_shown(new)}"
+    if old.startswith('"') and new.startswith('"') and min(len(old), len(new)) > _LONGEST:
+        return _text_transition(old, new)
     before, after = _values(old), _values(new)
     if min(len(before), len(after)) <= _FEW:
         return f"{_shown(old)} → {_shown(new)}"
     if len(before) != len(after):
         return f"{len(before)} values → {len(after)} values: {_shown(old)} → {_shown(new)}"
     return _list_transition(before, after)
+
+
+def _text_transition(old: str, new: str) -> str:
+    """Write long texts from a little before where they differ, so that the word in question is never cut out."""
+    same = next(
+        (n for n, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new))
+    )
+    start = max(same - _CONTEXT, 0)
+    return f"{_from(old, start)} → {_from(new, start)}"
+
+
+def _from(text: str, start: int) -> str:
+    text = ("…" if start else "") + printable(text[start:])
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def printable(text: str) -> str:
