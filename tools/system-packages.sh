@@ -3,9 +3,18 @@
 # Without arguments: everything that the tests use. Never fails: what is missing is skipped by the tests, which say it.
 set -u
 
-# package:program
-wanted="git:git age:age openssh-client:ssh-keygen dcmtk:dcmqrscp orthanc:Orthanc dicom3tools:dciodvfy samba:smbd"
+# package:program, or package:/file for what is no program
+wanted="git:git age:age openssh-client:ssh-keygen dcmtk:dcmqrscp orthanc:Orthanc dicom3tools:dciodvfy samba:smbd poppler-utils:pdftoppm \
+fonts-noto-core:/usr/share/fonts/truetype/noto/NotoSansDevanagari-Regular.ttf \
+fonts-wqy-microhei:/usr/share/fonts/truetype/wqy/wqy-microhei.ttc"
 PATH=$PATH:/usr/sbin:/sbin
+
+have() {
+    case $1 in
+    /*) [ -e "$1" ] ;;
+    *) command -v "$1" >/dev/null 2>&1 ;;
+    esac
+}
 
 missing=""
 if [ $# -gt 0 ]; then
@@ -14,11 +23,11 @@ if [ $# -gt 0 ]; then
         *" $package:"*) program=${wanted##*"$package":}; program=${program%% *} ;;
         *) program= ;;
         esac
-        [ -n "$program" ] && command -v "$program" >/dev/null 2>&1 || missing="$missing $package"
+        [ -n "$program" ] && have "$program" || missing="$missing $package"
     done
 else
     for pair in $wanted; do
-        command -v "${pair#*:}" >/dev/null 2>&1 || missing="$missing ${pair%:*}"
+        have "${pair#*:}" || missing="$missing ${pair%:*}"
     done
 fi
 [ -n "$missing" ] || exit 0
