@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -17,6 +18,8 @@ TEMPORARY_PREFIX = ".tmp-"
 
 CHUNK = 1 << 20
 """Bytes read or written at once where data is streamed."""
+
+_SYNCS_AT_ONCE = 4
 
 
 def private_folder(path: Path) -> Path:
@@ -37,6 +40,25 @@ def private_folder(path: Path) -> Path:
 def sync_folder(path: Path) -> None:
     """Make the names in a folder durable: fsync of the folder itself (a rename alone is not)."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(path: Path) -> None:
+    """Make everything in and below a folder durable, files first; several at a time, which a disk does together."""
+    folders, files = [path], list[Path]()
+    for found in path.rglob("*"):
+        (folders if found.is_dir() else files).append(found)
+    with ThreadPoolExecutor(max_workers=_SYNCS_AT_ONCE) as pool:
+        list(pool.map(sync_file, files))
+        list(pool.map(sync_folder, folders))
+
+
+def sync_file(path: Path) -> None:
+    """Make a file's content durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         os.fsync(descriptor)
     finally:

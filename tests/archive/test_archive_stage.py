@@ -10,6 +10,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate
 
 from vault.archive.blobs import Bytes, hash_file
 from vault.archive.stage import Stage, modality_of, normal_form_path, object_path, objects_in
+from vault.digests import digest_file
 from vault.model import Failure, FoundObject, ObjectKey, Retrieval
 from vault.normal.volatile import SHIPPED
 from vault.rois.inbox import InboxObject
@@ -72,7 +73,7 @@ class Archive:
             path = workspace / f"{number}.dcm"
             data.save_as(path, enforce_file_format=True)
             key = ObjectKey(data.Modality, data.SeriesInstanceUID, data.SOPInstanceUID)
-            objects.append(InboxObject(path, key))
+            objects.append(InboxObject(path, key, digest_file(path)))
         if found is ...:
             held = [path.split("/") for path in objects_in(self.tree)]
             found = [ObjectKey(part[1], part[2], part[3][:-4]) for part in held] + [
@@ -231,7 +232,10 @@ def test_what_came_before_a_later_run_only_adds(archive, tmp_path):
     items = []
     for number, data in enumerate([plan("OLD"), plan(uid="1.2.3.2")]):
         data.save_as(old / f"{number}.dcm", enforce_file_format=True)
-        items.append(InboxObject(old / f"{number}.dcm", ObjectKey("RTPLAN", "1.2.3", data.SOPInstanceUID)))
+        filed = old / f"{number}.dcm"
+        items.append(
+            InboxObject(filed, ObjectKey("RTPLAN", "1.2.3", data.SOPInstanceUID), digest_file(filed))
+        )
     stage = Stage(archive.tree, archive.open, old, SHIPPED, resumed=True, stale=True)
     staged = stage.stage(items, Retrieval(PATIENT, ()))
     assert (staged.outcome.changed, staged.outcome.removed) == ([], [])

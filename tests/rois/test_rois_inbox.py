@@ -80,24 +80,64 @@ def test_unfinished_inboxes_come_oldest_first_and_go_when_removed(tmp_path):
 def test_an_object_that_changed_on_the_disk_is_an_integrity_error(tmp_path):
     inbox = Inbox(tmp_path / "inbox" / "run")
     inbox.file(spooled(inbox), header())
+    inbox.record(Retrieval(PatientID("P1"), ()))
     with pytest.raises(IntegrityError, match="not what was received"):
         list(inbox.objects(PatientID("P1")))
+
+
+def encoded_image(**values):
+    """A whole Part 10 file, and the key that its data set has."""
+    good = image(**values)
+    head = file_head(good.SOPClassUID, good.SOPInstanceUID, good.file_meta.TransferSyntaxUID)
+    encoded = DicomBytesIO()
+    encoded.is_little_endian, encoded.is_implicit_VR = True, False
+    del good.file_meta
+    write_dataset(encoded, good)
+    return head + encoded.getvalue(), ObjectKey("CT", good.SeriesInstanceUID, good.SOPInstanceUID)
+
+
+@pytest.mark.parametrize("change", ["cut off", "flipped", "no receipt"])
+def test_what_is_not_what_came_is_left_out_where_the_retrieval_was_interrupted(tmp_path, change):
+    inbox = Inbox(tmp_path / "inbox" / "run")
+    (whole, key), (torn, other) = encoded_image(SOPInstanceUID="1.2.5"), encoded_image(SOPInstanceUID="1.2.6")
+    inbox.file(spooled(inbox, whole), header(key=key))
+    inbox.file(spooled(inbox, torn), header(key=other))
+    path = inbox.path("P1", other)
+    if change == "cut off":
+        path.write_bytes(torn[:-1])
+    elif change == "flipped":
+        path.write_bytes(torn[:-1] + bytes([torn[-1] ^ 1]))
+    else:
+        receipts = path.parents[2] / ".receipts"
+        receipts.write_bytes(receipts.read_bytes()[:-1])  # a line cut off by a power cut
+    damaged = []
+    assert [item.key for item in inbox.objects(PatientID("P1"), damaged)] == [key]
+    assert damaged == []
+    inbox.record(Retrieval(PatientID("P1"), ()))
+    assert [item.key for item in inbox.objects(PatientID("P1"), damaged)] == [key]
+    assert len(damaged) == 1
+
+
+def test_what_the_vault_has_is_told_by_its_receipt_and_not_read(tmp_path):
+    inbox = Inbox(tmp_path / "inbox" / "run")
+    data, key = encoded_image(SOPInstanceUID="1.2.5")
+    inbox.file(spooled(inbox, data), header(key=key))
+    (read,) = inbox.objects(PatientID("P1"), held={}.get)
+    inbox.path("P1", key).chmod(0)
+    name = f"CT/{key.series_uid}/{key.sop_uid}.dcm"
+    (item,) = inbox.objects(PatientID("P1"), held={name: read.digest.oid}.get)
+    assert (item.key, item.digest) == (key, None)
 
 
 @pytest.mark.parametrize("share", [MOST_OBJECTS, 0])
 def test_a_damaged_object_is_quarantined_and_the_others_are_there(tmp_path, monkeypatch, share):
     monkeypatch.setattr("vault.rois.quarantine.MOST_OBJECTS", share)
     inbox = Inbox(tmp_path / "inbox" / "run")
-    good = image(SOPInstanceUID="1.2.5")
-    head = file_head(good.SOPClassUID, good.SOPInstanceUID, good.file_meta.TransferSyntaxUID)
-    encoded = DicomBytesIO()
-    encoded.is_little_endian, encoded.is_implicit_VR = True, False
-    del good.file_meta
-    write_dataset(encoded, good)
-    whole = ObjectKey("CT", good.SeriesInstanceUID, good.SOPInstanceUID)
-    inbox.file(spooled(inbox, head + encoded.getvalue()), header(key=whole))
+    data, whole = encoded_image(SOPInstanceUID="1.2.5")
+    inbox.file(spooled(inbox, data), header(key=whole))
     inbox.file(spooled(inbox), header())
-    inbox.file(spooled(inbox, head + encoded.getvalue()), header(key=ObjectKey("CT", "1.2", "1.2.4")))
+    inbox.file(spooled(inbox, data), header(key=ObjectKey("CT", "1.2", "1.2.4")))
+    inbox.record(Retrieval(PatientID("P1"), ()))
     damaged = []
     assert [item.key for item in inbox.objects(PatientID("P1"), damaged)] == [whole]
     assert [failure.subject for failure in damaged] == ["object", "object"]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
-from vault.errors import IntegrityError
+from vault.digests import Digest, digest_file, open_source
 from vault.files import CHUNK
 
 
@@ -67,29 +65,11 @@ def object_id(kind: str, data: bytes) -> str:
     return digest.hexdigest()
 
 
-def open_source(path: Path) -> BinaryIO:
-    """Open a file to be archived; a symbolic link is refused (OSError), so that nobody can point us elsewhere."""
-    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb", buffering=0)
-
-
 def hash_file(path: Path) -> File:
-    """Read `path` once and return its blob id, SHA-256 and size; memory stays flat.
+    """Read `path` once and return it with its digests. Raises what `digest_file` raises."""
+    return file_blob(path, digest_file(path))
 
-    Raises IntegrityError when the file grows or shrinks meanwhile, OSError when it can't be read.
-    """
-    sha256 = hashlib.sha256()
-    buffer = memoryview(bytearray(CHUNK))
-    total = 0
-    with open_source(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        sha1 = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
-        while count := file.readinto(buffer):  # type: ignore[attr-defined]  # unbuffered: a FileIO
-            piece = buffer[:count]
-            sha1.update(piece)
-            sha256.update(piece)
-            total += count
-    if total != size:
-        raise IntegrityError(
-            "A file changed while it was read; make sure that nothing else writes to the vault."
-        )
-    return File(path, size, sha1.hexdigest(), sha256.hexdigest())
+
+def file_blob(path: Path, digest: Digest) -> File:
+    """Return the file at `path`, whose digests are known."""
+    return File(path, digest.size, digest.oid, digest.sha256)

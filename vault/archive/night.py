@@ -17,7 +17,7 @@ from vault.archive.blobs import Blob, File, hash_file
 from vault.archive.message import night_message, normal_form_message
 from vault.archive.repository import PatientRepository
 from vault.archive.signing import Signer
-from vault.archive.stage import Readable, Stage, normal_form_path, objects_in
+from vault.archive.stage import DICOM, Readable, Stage, normal_form_path, objects_in
 from vault.errors import IntegrityError
 from vault.files import CHUNK, private_folder
 from vault.model import Failure, PatientID, PatientOutcome, RunID
@@ -77,7 +77,8 @@ def commit_night(
             resumed=night.resumed,
             stale=night.resumed and _later_run(repository, base, night.run),
         )
-        staged = stage.stage(inbox.objects(patient_id, failed), inbox.retrieval(patient_id))
+        arrived = inbox.objects(patient_id, failed, held=lambda name: tree.get(f"{DICOM}{name}"))
+        staged = stage.stage(arrived, inbox.retrieval(patient_id))
         outcome = staged.outcome
         outcome.failed.extend(failed)
         outcome.old_commit = base

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from vault.archive import summary
-from vault.archive.blobs import Blob, Bytes, File, hash_file
+from vault.archive.blobs import Blob, Bytes, File, file_blob, hash_file
 from vault.errors import VaultError
 from vault.files import CHUNK
 from vault.model import Failure, FoundObject, ObjectKey, PatientOutcome, Retrieval
@@ -40,13 +40,16 @@ class Readable(Protocol):
 OpenBlob = Callable[[str], AbstractContextManager[Readable]]
 """Opens a blob of the repository by its id."""
 
+DICOM = "dicom/"
+"""Where the objects are in the tree."""
+
 PLANS = frozenset({"RTPLAN"})
 RECORDS = frozenset({"RTRECORD"})
 
 
 def object_path(key: ObjectKey) -> str:
     """Where an object's bytes are filed in the tree; its normal form lies beside it as `.txt`."""
-    return f"dicom/{safe_name(key.modality)}/{safe_name(key.series_uid)}/{safe_name(key.sop_uid)}.dcm"
+    return f"{DICOM}{safe_name(key.modality)}/{safe_name(key.series_uid)}/{safe_name(key.sop_uid)}.dcm"
 
 
 def normal_form_path(path: str) -> str:
@@ -62,7 +65,7 @@ def modality_of(path: str) -> str:
 
 def objects_in(tree: Iterable[str]) -> list[str]:
     """The paths of the DICOM objects in a tree."""
-    return [path for path in tree if path.startswith("dicom/") and path.endswith(".dcm")]
+    return [path for path in tree if path.startswith(DICOM) and path.endswith(".dcm")]
 
 
 @dataclass(slots=True)
@@ -136,10 +139,10 @@ class Stage:
 
     def _stage_object(self, path: str, item: InboxObject) -> None:
         outcome, edits = self._staged.outcome, self._staged.edits
-        file = hash_file(item.path)
-        if self._base.get(path) == file.oid:
+        if item.digest is None or self._base.get(path) == item.digest.oid:
             outcome.unchanged += 1
             return
+        file = file_blob(item.path, item.digest)
         form = self._normal_form(item.path)
         if self._base.get(normal_form_path(path)) == form.oid:
             outcome.reencoded += 1  # the first bytes are kept

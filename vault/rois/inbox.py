@@ -4,15 +4,19 @@
     <root>/inbox/<run>/retrievals/<patient>.json      written when the patient is finished
     <root>/inbox/<run>/spool/                         what is still arriving; worthless after a crash
 
-Every name from outside is made safe first; the patient's ID itself stands in the file `.patient` of its folder.
+Every name from outside is made safe first. Two files lie beside a patient's objects: `.patient`, the ID itself, and
+`.receipts`, the git blob id of every object as it was received. A patient's objects are made durable all at once, when
+the retrieval is recorded. Until then the receipts tell what a crash or a power cut has left whole.
 """
 
 from __future__ import annotations
 
 import filecmp
+import os
+import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -20,13 +24,19 @@ from pathlib import Path
 import msgspec
 
 from vault.dicom.header import Header, read_header
+from vault.digests import Digest, digest_file
 from vault.errors import IntegrityError
-from vault.files import private_folder, sync_folder, write_file
+from vault.files import private_folder, sync_folder, sync_tree, write_file
 from vault.model import Failure, ObjectKey, PatientID, Retrieval, RunID
 from vault.names import safe_name
 from vault.rois.quarantine import Quarantine, Quarantined
 
 _PATIENT = ".patient"
+_RECEIPTS = ".receipts"
+_RECEIPT = re.compile(rb"([0-9a-f]{40}) (.+)\n")
+
+Held = Callable[[str], str | None]
+"""The blob id that the vault has of `<modality>/<series>/<sop>.dcm`, if it has that object."""
 
 
 class Filed(Enum):
@@ -45,6 +55,8 @@ class InboxObject:
 
     path: Path
     key: ObjectKey
+    digest: Digest | None = None
+    """None when its bytes, by the receipt, are those that the vault has: then the file was not read."""
 
 
 class Inbox:
@@ -82,14 +94,17 @@ class Inbox:
         series = Path(safe_name(key.modality), safe_name(key.series_uid))
         return self._patient(patient_id) / series / f"{safe_name(key.sop_uid)}.dcm"
 
-    def file(self, spooled: Path, header: Header) -> Filed:
-        """Give the finished, durable file `spooled` (on the same file system) its place; it is gone afterwards.
+    def file(self, spooled: Path, header: Header, oid: str | None = None) -> Filed:
+        """Give the finished file `spooled` (on the same file system) its place; it is gone afterwards.
 
-        On CONFLICT it stays where it is, for the caller to quarantine.
+        `oid` is its git blob id, where it is known. It is durable once the patient's retrieval is recorded. On
+        CONFLICT the file stays where it is, for the caller to quarantine.
         """
         self._claim(header.patient_id)
         target = self.path(header.patient_id, header.key)
         private_folder(target.parent)
+        if not target.exists():  # the receipt first: what has none was cut off
+            self._write_receipt(header.patient_id, target, oid or digest_file(spooled).oid)
         try:
             target.hardlink_to(spooled)
         except FileExistsError:
@@ -97,7 +112,6 @@ class Inbox:
                 return Filed.CONFLICT
             spooled.unlink()
             return Filed.AGAIN
-        sync_folder(target.parent)
         spooled.unlink()
         return Filed.NEW
 
@@ -107,28 +121,62 @@ class Inbox:
         ids |= {_read_retrieval(path).patient_id for path in self._retrievals.glob("*.json")}
         return sorted(ids)
 
-    def objects(self, patient_id: PatientID, damaged: list[Failure] | None = None) -> Iterator[InboxObject]:
+    def objects(
+        self, patient_id: PatientID, damaged: list[Failure] | None = None, held: Held | None = None
+    ) -> Iterator[InboxObject]:
         """What arrived of one patient, in the order of its paths.
 
-        A file that is no longer what was accepted goes to the quarantine, and `damaged` gets a Failure about it;
-        without such a list, IntegrityError is raised.
+        What has, by its receipt, the bytes that the vault holds is not read. A file that is no longer what was
+        accepted goes to the quarantine, and `damaged` gets a Failure about it; without such a list, IntegrityError is
+        raised. Where the retrieval was interrupted, such a file was cut off by that, and is left out.
         """
+        receipts = self._receipts(patient_id)
+        recorded = self._record(patient_id).exists()
         for path in sorted(self._patient(patient_id).glob("*/*/*.dcm")):
-            key = self._key(patient_id, path)
-            if key is not None:
-                yield InboxObject(path, key)
+            name = path.relative_to(self._patient(patient_id)).as_posix()
+            receipt = receipts.get(name)
+            if held and receipt and held(name) == receipt and _is_plain(name):
+                yield InboxObject(path, ObjectKey(*name.removesuffix(".dcm").split("/")))
+                continue
+            item = self._checked(patient_id, path, receipt)
+            if item is not None:
+                yield item
+            elif not recorded:
+                continue
             elif damaged is None:
                 raise _damaged(path)
             else:
                 damaged.append(self._put_away(patient_id, path))
 
-    def _key(self, patient_id: PatientID, path: Path) -> ObjectKey | None:
-        """What the file says it is; None when it can't be read, or says something else than its name."""
+    def _checked(self, patient_id: PatientID, path: Path, receipt: str | None) -> InboxObject | None:
+        """The object; None when it is not what its receipt says, can't be read, or is filed under another name."""
         try:
-            key = read_header(path).key
-        except (ValueError, OSError):
+            digest, key = digest_file(path), read_header(path).key
+        except (ValueError, OSError, IntegrityError):
             return None
-        return key if self.path(patient_id, key) == path else None
+        whole = digest.oid == receipt and self.path(patient_id, key) == path
+        return InboxObject(path, key, digest) if whole else None
+
+    def _write_receipt(self, patient_id: str, target: Path, oid: str) -> None:
+        name = target.relative_to(self._patient(patient_id)).as_posix()
+        receipts = os.open(
+            self._patient(patient_id) / _RECEIPTS,
+            os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW,
+            0o600,
+        )
+        try:
+            os.write(receipts, f"{oid} {name}\n".encode())  # one write: several connections append
+        finally:
+            os.close(receipts)
+
+    def _receipts(self, patient_id: PatientID) -> dict[str, str]:
+        """Path to blob id of what was received; the last receipt of a path counts, a torn line does not."""
+        path = self._patient(patient_id) / _RECEIPTS
+        if not path.exists():
+            return {}
+        with path.open("rb") as file:
+            lines = (_RECEIPT.fullmatch(line) for line in file)
+            return {line[2].decode(): line[1].decode() for line in lines if line}
 
     def _put_away(self, patient_id: PatientID, path: Path) -> Failure:
         """Quarantine a damaged file; where its share is used up, the file goes with the rest of the inbox."""
@@ -148,7 +196,9 @@ class Inbox:
         return {path.stem: (path.parts[-3], path.parts[-2]) for path in found}
 
     def record(self, retrieval: Retrieval) -> None:
-        """Keep, durably, what is known about one patient; the last record counts."""
+        """Keep, durably, what arrived of one patient and what is known about it; the last record counts."""
+        if self._patient(retrieval.patient_id).is_dir():
+            sync_tree(self._patient(retrieval.patient_id))
         private_folder(self._retrievals)
         write_file(self._record(retrieval.patient_id), msgspec.json.encode(retrieval), replace=True)
 
@@ -211,6 +261,11 @@ def unfinished(root: Path) -> list[Inbox]:
     """The inboxes that earlier runs left behind, oldest first."""
     folder = root / "inbox"
     return [Inbox(path) for path in sorted(folder.iterdir()) if path.is_dir()] if folder.is_dir() else []
+
+
+def _is_plain(name: str) -> bool:
+    """Whether every part of a path is what it stands for, and not an escape for something else."""
+    return all(safe_name(part) == part for part in name.removesuffix(".dcm").split("/"))
 
 
 def _read_id(path: Path) -> PatientID:

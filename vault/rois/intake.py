@@ -2,7 +2,8 @@
 
 1. The file pynetdicom spooled becomes a Part 10 file with our own head; the data set's bytes are copied as they came.
 2. Its own data set must say what the sender's command said, and name a patient that was asked for.
-3. File and folder are durable before the sender hears "success": a sender that was told so may forget.
+3. It is filed in the inbox, with its hash, before the sender hears "success". The patient's objects are made durable
+   together, when the retrieval is recorded: the sender is the ROIS that we asked for a copy, and forgets nothing.
 
 Whatever fails a check goes to the quarantine, with a status of PS3.4 Table B.2-1 or PS3.7 Annex C.
 """
@@ -22,6 +23,7 @@ from typing import Any, BinaryIO
 
 from vault.dicom.header import Header, read_header
 from vault.dicom.part10 import dataset_offset, file_head
+from vault.digests import blob_hash
 from vault.files import CHUNK, temporary
 from vault.model import PatientID
 from vault.rois.inbox import Filed, Inbox
@@ -126,10 +128,10 @@ class Intake:
         except ValueError:
             self._put_away(arrival.spooled, arrival, None, "the command that sent it has no valid UIDs")
             return CANNOT_UNDERSTAND
-        with self._composed(arrival, head) as path:
+        with self._composed(arrival, head) as (path, oid):
             header, refusal = self._check(path, arrival, len(head))
             if header is not None and refusal is None:
-                if self._inbox.file(path, header) is not Filed.CONFLICT:
+                if self._inbox.file(path, header, oid) is not Filed.CONFLICT:
                     with self._lock:
                         self.stored += 1
                     return SUCCESS
@@ -139,15 +141,18 @@ class Intake:
             return refusal.status
 
     @contextmanager
-    def _composed(self, arrival: Arrival, head: bytes) -> Iterator[Path]:
-        """Yield a durable Part 10 file of the arrival's data set, gone afterwards unless it was moved."""
-        with temporary(self._spool) as (path, target), arrival.spooled.open("rb") as source:
+    def _composed(self, arrival: Arrival, head: bytes) -> Iterator[tuple[Path, str]]:
+        """Yield a Part 10 file of the arrival's data set, and its git blob id; gone afterwards unless it was moved."""
+        with temporary(self._spool) as (path, target), arrival.spooled.open("rb", buffering=0) as source:
             offset = _spooled_offset(source)
+            size = arrival.spooled.stat().st_size - offset
+            digest = blob_hash(len(head) + size)
             target.write(head)
+            digest.update(head)
+            source.seek(offset)
+            _copy(source, target, size, digest)
             target.flush()
-            _copy(source, target, offset, arrival.spooled.stat().st_size - offset)
-            os.fsync(target.fileno())
-            yield path
+            yield path, digest.hexdigest()
 
     def _check(self, path: Path, arrival: Arrival, head_size: int) -> tuple[Header | None, _Refusal | None]:
         try:
@@ -217,13 +222,15 @@ def _spooled_offset(source: BinaryIO) -> int:
     return _PREFIX + _GROUP_LENGTH.size + int(length)
 
 
-def _copy(source: BinaryIO, target: BinaryIO, offset: int, count: int) -> None:
-    """Append `count` bytes of `source` from `offset` to `target`, in the kernel."""
+def _copy(source: BinaryIO, target: BinaryIO, count: int, digest: Any) -> None:
+    """Append the next `count` bytes of `source` to `target`, and to the hash."""
     while count > 0:
-        copied = os.sendfile(target.fileno(), source.fileno(), offset, min(count, 64 * CHUNK))
-        if not copied:
+        piece = source.read(min(count, CHUNK))
+        if not piece:
             raise OSError(5, "the spooled file is shorter than it was")
-        offset, count = offset + copied, count - copied
+        target.write(piece)
+        digest.update(piece)
+        count -= len(piece)
 
 
 def _free(folder: Path) -> int:

@@ -10,7 +10,6 @@ what is left, and finds what was sent.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -92,7 +91,7 @@ class Outbox:
         if not fresh:
             return
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            list(pool.map(_sync_file, fresh))
+            list(pool.map(files.sync_file, fresh))
         for path in fresh:
             path.replace(self.folder / path.name)
         files.sync_folder(self.folder)
@@ -191,14 +190,6 @@ class Outbox:
 
 def _file_name(name: str) -> str:
     return layout.checked(name).replace("/", _SLASH)
-
-
-def _sync_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _check_same_content(name: str, path: Path, share: Share) -> None:
