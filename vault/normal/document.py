@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from vault.files import CHUNK
@@ -64,13 +63,10 @@ def content(source: Path) -> bytes:
 
 def content_of(form: bytes) -> bytes:
     """The content's part of a normal form, so that a document whose row alone changed is not parsed again."""
-    return b"".join(_content_lines(form))
-
-
-def _content_lines(form: bytes) -> Iterator[bytes]:
-    for number, line in enumerate(form.splitlines(keepends=True)):
-        if number and not line.startswith((b"record.", b"stamp.")):
-            yield line
+    start = form.find(b"\n") + 1
+    while form.startswith((b"record.", b"stamp."), start):
+        start = form.index(b"\n", start) + 1
+    return form[start:]
 
 
 def _line(item: Item) -> str:

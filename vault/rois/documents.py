@@ -172,8 +172,8 @@ def fetch_documents(
 ) -> list[Failure]:
     """Fetch the documents that `rows` name for one patient into `inbox`; what failed, each with its remedy.
 
-    What is the same as what the vault has (`held`, see `fetch_all`) is noted in `known`, durably, and not kept once
-    more. Raises DocumentsAwayError when the store is gone: what was fetched until then stays.
+    What is the same as what the vault has (`held`, see `fetch_all`) is noted in `known`, and not kept once more.
+    Raises DocumentsAwayError when the store is gone: what was fetched until then stays.
     """
     failures: list[Failure] = []
     same: dict[str, KnownDocument] = {}
