@@ -16,10 +16,11 @@ have() {
     esac
 }
 
+words=" $(printf %s "$wanted" | tr '\n' ' ') "
 missing=""
 if [ $# -gt 0 ]; then
     for package in "$@"; do
-        case " $wanted " in
+        case $words in
         *" $package:"*) program=${wanted##*"$package":}; program=${program%% *} ;;
         *) program= ;;
         esac
@@ -45,7 +46,8 @@ elif [ "$(id -u)" -ne 0 ]; then
     fi
 fi
 
-# Debian starts a server that it installs: Orthanc would listen on 4242 and 8042. policy-rc.d forbids it meanwhile.
+# Debian starts a server that it installs: Orthanc would listen on 4242 and 8042, PostgreSQL on
+# 5432. policy-rc.d forbids it meanwhile.
 policy=/usr/sbin/policy-rc.d
 made_policy=""
 if [ ! -e "$policy" ]; then
@@ -68,7 +70,9 @@ if ! install 2>/dev/null; then
     fi
 fi
 # The policy does not keep systemd from starting it at the next boot.
-case $missing in
-*orthanc*) command -v systemctl >/dev/null 2>&1 && $as_root systemctl disable orthanc >/dev/null 2>&1 ;;
-esac
+for service in orthanc postgresql; do
+    case $missing in
+    *" $service"*) command -v systemctl >/dev/null 2>&1 && $as_root systemctl disable $service >/dev/null 2>&1 ;;
+    esac
+done
 exit 0
