@@ -264,9 +264,9 @@ def test_one_child_serves_many_documents(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"fine")
     reader.read(path)
-    first = reader._child(reader.os.getpid())._process.pid
+    first = reader._child(reader.os.getpid()).pid
     reader.read(path)
-    assert reader._child(reader.os.getpid())._process.pid == first
+    assert reader._child(reader.os.getpid()).pid == first
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def scripted(monkeypatch, tmp_path):
     made = []
     yield make
     for decoder in made:
-        decoder.stop()
+        decoder.child.stop()
 
 
 @pytest.mark.parametrize(
@@ -172,11 +172,11 @@ def test_a_child_that_says_nothing_is_not_waited_for(scripted, monkeypatch):
     start = time.monotonic()
     assert decoder.decode(b"{}\n") is None
     assert time.monotonic() - start < 5
-    assert decoder._child is None
+    assert decoder.child.pid is None
 
 
 def test_one_child_serves_many_objects():
     form(ENCODINGS / "2e5cb60878dc.dcm")
-    first = pixels._decoder(os.getpid())._child.pid
+    first = pixels._decoder(os.getpid()).child.pid
     form(ENCODINGS / "4c0049e0355b.dcm")
-    assert pixels._decoder(os.getpid())._child.pid == first != os.getpid()
+    assert pixels._decoder(os.getpid()).child.pid == first != os.getpid()

@@ -29,6 +29,11 @@ class Child:
         self._busy = threading.Lock()
         atexit.register(self.stop)
 
+    @property
+    def pid(self) -> int | None:
+        """The process now; None while there is none."""
+        return self._process.pid if self._process else None
+
     def ask(self, question: bytes, *, seconds: float, maximum: int) -> bytes:
         """The line that answers the line `question`, at most `maximum` bytes.
 

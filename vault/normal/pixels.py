@@ -6,19 +6,15 @@ bounds on memory and time. When it fails or is killed, the compressed bytes them
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import re
-import select
-import subprocess
-import sys
-import threading
-import time
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import BinaryIO
+
+from vault.normal.child import Child
 
 LOSSLESS = frozenset(
     {
@@ -75,79 +71,24 @@ def decode(file: BinaryIO, offset: int, transfer_syntax: str, image: Image) -> s
 @cache
 def _decoder(_process: int) -> _Decoder:
     """The decoder of this process: a fork must not share its parent's pipes."""
-    decoder = _Decoder()
-    atexit.register(decoder.stop)
-    return decoder
+    return _Decoder()
 
 
 class _Decoder:
-    """The child process; started when first needed, again after it died, and kept for the next object."""
+    """The child process, and what it may be believed."""
 
     def __init__(self) -> None:
-        self._child: subprocess.Popen[bytes] | None = None
-        self._owner = os.getpid()
-        self._busy = threading.Lock()
+        self.child = Child(_DECODER)
 
     def decode(self, question: bytes) -> str | None:
         """What the child says of an image; None when it says no, dies, or is silent for too long."""
-        with self._busy:
-            answer = self._ask(question)
-            try:
-                parsed = json.loads(answer)
-                size, said = parsed.get("size"), parsed.get("sha256") or parsed.get("hex")
-            except (ValueError, AttributeError):  # it may have been taken over, so what it says is looked at
-                self.stop()
-                return None
+        answer = self.child.ask(question, seconds=SECONDS, maximum=_ANSWER_MAXIMUM)
+        try:
+            parsed = json.loads(answer)
+            size, said = parsed.get("size"), parsed.get("sha256") or parsed.get("hex")
+        except (ValueError, AttributeError):  # it may have been taken over, so what it says is looked at
+            self.child.stop()
+            return None
         if not isinstance(size, int) or not isinstance(said, str) or not _HEX.fullmatch(said):
             return None
         return f"{size} bytes sha256:{said}" if "sha256" in parsed else f"{size} bytes {said}"
-
-    def _ask(self, question: bytes) -> bytes:
-        """One line from the child, or what came of it before it died, fell silent or said too much."""
-        child = self._running()
-        assert child.stdin  # noqa: S101 - Popen with PIPE
-        assert child.stdout  # noqa: S101
-        answer, deadline = b"", time.monotonic() + SECONDS
-        try:
-            child.stdin.write(question)
-            child.stdin.flush()
-            while not answer.endswith(b"\n") and len(answer) <= _ANSWER_MAXIMUM:
-                left = deadline - time.monotonic()
-                if left <= 0 or not _readable(child.stdout, left):
-                    break
-                piece = os.read(child.stdout.fileno(), _ANSWER_MAXIMUM)
-                if not piece:
-                    break
-                answer += piece
-        except OSError:
-            return b""
-        return answer
-
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._child is None or self._child.poll() is not None:
-            self._child = subprocess.Popen(
-                [sys.executable, "-I", str(_DECODER)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-                cwd="/",
-            )
-        return self._child
-
-    def stop(self) -> None:
-        """End the child, if it is ours."""
-        child, self._child = self._child, None
-        if child and self._owner == os.getpid():
-            child.kill()
-            child.wait()
-            for pipe in (child.stdin, child.stdout):
-                if pipe:
-                    pipe.close()
-
-
-def _readable(file: IO[bytes], seconds: float) -> bool:
-    """Whether there is something to read within `seconds` (poll, since select knows only 1024 open files)."""
-    waiting = select.poll()
-    waiting.register(file, select.POLLIN)
-    return bool(waiting.poll(seconds * 1000))
