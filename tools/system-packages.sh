@@ -3,24 +3,30 @@
 # Without arguments: everything that the tests use. Never fails: what is missing is skipped by the tests, which say it.
 set -u
 
-# package:program, or package:/file for what is no program
+# package:program, or package:/file for what is no program or off the path; the file may hold a *
 wanted="git:git age:age openssh-client:ssh-keygen dcmtk:dcmqrscp orthanc:Orthanc dicom3tools:dciodvfy samba:smbd poppler-utils:pdftoppm \
+unixodbc:isql libsqliteodbc:/usr/lib/*/odbc/libsqlite3odbc.so odbc-postgresql:/usr/lib/*/odbc/psqlodbcw.so \
+postgresql:/usr/lib/postgresql/*/bin/initdb \
 fonts-noto-core:/usr/share/fonts/truetype/noto/NotoSansDevanagari-Regular.ttf \
 fonts-wqy-microhei:/usr/share/fonts/truetype/wqy/wqy-microhei.ttc"
 PATH=$PATH:/usr/sbin:/sbin
 
 have() {
     case $1 in
-    /*) [ -e "$1" ] ;;
+    /*)
+        for file in $1; do
+            [ -e "$file" ] && return 0
+        done
+        return 1
+        ;;
     *) command -v "$1" >/dev/null 2>&1 ;;
     esac
 }
 
-words=" $(printf %s "$wanted" | tr '\n' ' ') "
 missing=""
 if [ $# -gt 0 ]; then
     for package in "$@"; do
-        case $words in
+        case " $wanted " in
         *" $package:"*) program=${wanted##*"$package":}; program=${program%% *} ;;
         *) program= ;;
         esac
