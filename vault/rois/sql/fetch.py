@@ -135,11 +135,17 @@ class Asker:
         self._database.close()
 
     def all_rows(self, query: str) -> list[Row]:
-        """The rows of a statement about everybody. Raises DatabaseError."""
+        """The rows of a statement about everybody. Raises DatabaseError, whose message names the query."""
         values = self._chosen.bound(query, since=self._since, until=self._until)
-        answer = self._database.ask(self._chosen.statements[query], values)
-        self._answered = True
-        return read_all(answer, CONTRACT[query], self.failures)
+        try:
+            answer = self._database.ask(self._chosen.statements[query], values)
+            self._answered = True
+            return read_all(answer, CONTRACT[query], self.failures)
+        except LostError:
+            raise
+        except DatabaseError as error:
+            said = _without_name(query, error)
+            raise DatabaseError(f"query {query}: {said}. `vault doctor --queries` tries it.") from None
 
     def for_everybody(
         self, names: Iterable[str], patients: Collection[PatientID]
@@ -196,5 +202,10 @@ class Asker:
 
 
 def _failure(query: str, error: DatabaseError) -> Failure:
-    said = str(error).removeprefix(f"query {query}, ").removeprefix(f"query {query}: ").rstrip(".")
-    return Failure(f"query {query}", f"{said}. `vault doctor --queries` tries it.")
+    said = _without_name(query, error)
+    hint = "" if said.endswith("tries it") else " `vault doctor --queries` tries it."
+    return Failure(f"query {query}", f"{said}.{hint}")
+
+
+def _without_name(query: str, error: DatabaseError) -> str:
+    return str(error).removeprefix(f"query {query}, ").removeprefix(f"query {query}: ").rstrip(".")
