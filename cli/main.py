@@ -29,6 +29,7 @@ COMMANDS = {
     "init": ("cli.init:init", "Make the keys, the folders and a commented configuration."),
     "status": ("cli.status:status", "Where things stand: patients, last run, failures, what waits."),
     "sync": ("cli.sync:sync", "Retrieve, compare, commit and encrypt: what runs every night."),
+    "hourly": ("cli.hourly:hourly", "Keep what was treated today: what runs every hour of the day."),
     "log": ("cli.log:log", "A patient's history, newest first."),
     "diff": ("cli.diff:diff", "What changed for a patient between two commits."),
     "show": ("cli.show:show", "One object of a patient, as text or as the bytes received."),

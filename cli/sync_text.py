@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
 from cli.text import printable
 from vault.model import Failure, PatientOutcome
-from vault.sync_report import SyncReport
+from vault.sync_report import Delivery, SyncReport
 
 SAID_ONCE = 3
 """Patients with the very same failure, from which on it is printed once for all of them."""
@@ -28,27 +28,27 @@ def _lines(report: SyncReport) -> Iterator[str]:
     yield from _account(report)
     if report.not_in_census:
         yield f"{_count(report.not_in_census, 'patient')} of the vault not in tonight's census: kept as they are."
-    yield from _delivery(report)
+    yield from delivery_lines(report.delivered)
 
 
 def _account(report: SyncReport) -> Iterator[str]:
-    shared = _shared_failures(report)
+    shared = shared_failures(outcome.failed for outcome in report.patients.values())
     for patient_id, outcome in report.patients.items():
         own = [failure for failure in outcome.failed if failure not in shared]
         if _has_changed(outcome) or own:
             yield f"  {printable(patient_id)}  {_summary(outcome)}"
-        yield from (f"    FAILED {_failure(failure)}" for failure in own)
+        yield from (f"    FAILED {failure_text(failure)}" for failure in own)
     for failure, number in shared.items():
-        yield f"FAILED for {_count(number, 'patient')}: {_failure(failure)}"
+        yield f"FAILED for {_count(number, 'patient')}: {failure_text(failure)}"
     for failure in report.failed:
-        yield f"FAILED {_failure(failure)}"
+        yield f"FAILED {failure_text(failure)}"
     for anomaly in report.anomalies:
         yield f"NOTICE {printable(anomaly)}"
 
 
-def _shared_failures(report: SyncReport) -> dict[Failure, int]:
+def shared_failures(failed: Iterable[Iterable[Failure]]) -> dict[Failure, int]:
     """Failures that many patients have in common, said once: two hundred equal lines hide the one that differs."""
-    counts = Counter(failure for outcome in report.patients.values() for failure in outcome.failed)
+    counts = Counter(failure for of_patient in failed for failure in of_patient)
     return {failure: number for failure, number in counts.items() if number >= SAID_ONCE}
 
 
@@ -79,16 +79,17 @@ def _modalities(paths: list[str]) -> str:
     return ", ".join(f"{number} {modality}" for modality, number in sorted(counts.items()))
 
 
-def _delivery(report: SyncReport) -> Iterator[str]:
-    delivered = report.delivered
+def delivery_lines(delivered: Delivery) -> Iterator[str]:
+    """What went to the share, and what did not."""
     if delivered.sent or delivered.waiting:
         waiting = f", {delivered.waiting} waiting for the next run" if delivered.waiting else ""
         yield f"Share: {_count(delivered.sent, 'ciphertext')} delivered{waiting}."
     for failure in delivered.failed:
-        yield f"FAILED {_failure(failure)}"
+        yield f"FAILED {failure_text(failure)}"
 
 
-def _failure(failure: Failure) -> str:
+def failure_text(failure: Failure) -> str:
+    """A failure on one line."""
     said = f"{failure.subject}: {failure.reason}" if failure.subject else failure.reason
     return printable(said)
 

@@ -244,6 +244,13 @@ class Normal(Section, frozen=True, kw_only=True):
     volatile: tuple[Volatile, ...] = ()
 
 
+class Report(Section, frozen=True, kw_only=True):
+    """`[report]`: how reports are printed."""
+
+    paper: Annotated[Literal["a4", "letter"], choice("a4", "letter")] = "a4"
+    """Size of the paper."""
+
+
 class Config(Section, frozen=True, kw_only=True):
     """vault.toml, checked."""
 
@@ -257,4 +264,5 @@ class Config(Section, frozen=True, kw_only=True):
     retrieve: Retrieve = Retrieve()
     share: Share | None = None
     network: Network | None = None
+    report: Report = Report()
     normal: Normal = Normal()

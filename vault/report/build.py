@@ -107,10 +107,11 @@ def treated_on(row: Row, zone: ZoneInfo) -> date | None:
 
 
 def person(patient_id: str, rows: Rows, summary: Summary) -> Person:
-    """Who the patient is: what the database says, else what DICOM says."""
+    """Who the patient is: what the database says, now or in the last night, else what DICOM says."""
     of_dicom = summary.get("patient") or {}
     row = next(iter(rows.get(DEMOGRAPHICS, ())), None)
-    fields = dict(row.fields) if row else {}
+    at_night = (summary.get("rois") or {}).get(DEMOGRAPHICS) or {}
+    fields = dict(row.fields) if row else {column: str(said) for column, said in at_night.items()}
     return Person(
         patient_id,
         readable_name(fields.get("name") or str(of_dicom.get("name") or "")),
@@ -175,7 +176,8 @@ def _course(key: str, history: Sequence[Row], plan: Row | None, of_dicom: Mappin
         course=fields.get("course") or (_text(latest, "course") if latest else ""),
         status=fields.get("status") or "",
         fractions_planned=planned if isinstance(planned, int) else None,
-        dose_per_fraction=number(fields.get("dose_per_fraction_gy")),
+        dose_per_fraction=number(fields.get("dose_per_fraction_gy"))
+        or number(str(of_dicom.get("dose_per_fraction_gy") or "")),
         sessions=(),
     )
 
