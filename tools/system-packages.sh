@@ -76,9 +76,10 @@ if ! install 2>/dev/null; then
     fi
 fi
 # The policy does not keep systemd from starting it at the next boot.
-for service in orthanc postgresql; do
+for pair in orthanc:orthanc postgresql:postgresql samba:smbd samba:nmbd; do
+    service=${pair#*:}
     case $missing in
-    *" $service"*) command -v systemctl >/dev/null 2>&1 && $as_root systemctl disable $service >/dev/null 2>&1 ;;
+    *" ${pair%:*}"*) command -v systemctl >/dev/null 2>&1 && $as_root systemctl disable $service >/dev/null 2>&1 ;;
     esac
 done
 exit 0
