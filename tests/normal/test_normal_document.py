@@ -9,7 +9,7 @@ import time
 import zipfile
 
 import pytest
-from document_kit import PIXEL, WORD, docx, mht, paragraph, pdf, rtf
+from document_kit import PIXEL, WORD, docx, mht, paragraph, pdf, pdf_of, rtf
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -194,6 +194,7 @@ def test_a_picture_in_rtf_is_compared_by_its_bytes_however_it_is_broken_into_lin
 def test_checkboxes_of_html_and_pictures_of_mht_show(said):
     assert words(said(b"<html><input type=checkbox checked>yes <input type=checkbox>no")) == ["[x]yes [ ]no"]
     assert said(mht("<p>A", [PIXEL])) != said(mht("<p>A", [PIXEL + b"x"]))
+    assert words(said(b"<html><input type><input value=7><img alt>x")) == ["7 x"]
     assert words(said(b"<html><s>70</s> 72")) == ["[struck: 70] 72"]
 
 
@@ -216,19 +217,25 @@ def bomb(size):
 
 LAUGHS = '<!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]>'
 
+LOOP = b"<</Type/Pages/Kids[2 0 R 3 0 R]/Count 99999>>"
+
 HOSTILE = {
     "empty": (b"", "no text in it"),
     "binary": (bytes(range(256)) * 40, "no kind of document"),
     "doc": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(512), "old Office format"),
     "broken pdf": (b"%PDF-1.7\n" + b"\0" * 99, "damaged PDF"),
+    "page tree in a circle": (
+        pdf(["x"]).replace(b"<</Type/Pages/Kids[3 0 R]/Count 1>>", LOOP),
+        "more than the vault",
+    ),
     "scan": (pdf([], drawing="0 0 300 300 re f"), "no text in it"),
     "zip": (docx([]).replace(b"word/document.xml", b"word/dokument.xml"), "no DOCX"),
     "torn zip": (docx(map(paragraph, LINES))[:-40], "no DOCX"),
     "entities": (docx([paragraph("&b;")], prolog=LAUGHS), "defines entities"),
     "broken xml": (docx(["<w:p>"]), "damaged"),
-    "zip bomb": (bomb(260 << 20), "more than the vault compares"),
+    "zip bomb": (bomb(130 << 20), "more than the vault compares"),
     "deep rtf": (b"{\\rtf1" + b"{" * 100_000, "more than the vault compares"),
-    "endless text": (b"a b\n" * 2_200_000, "more than the vault compares"),
+    "endless text": (b"a b\n" * 600_000, "more than the vault compares"),
     "nested mail": (mht("x").replace(b"text/html", b"message/rfc822"), ""),
 }
 
@@ -258,6 +265,29 @@ def test_a_child_that_hangs_or_dies_costs_one_document(tmp_path, monkeypatch):
     assert reader.read(hanging).reason == "its reader ran out of time or memory"
     monkeypatch.undo()
     assert reader.read(good).items[0].value == "fine"
+
+
+def exponential_pdf(depth):
+    """A page that shows a form that shows a form ten times, and so on: nothing to look at, endless to draw."""
+    form = "/Type/XObject/Subtype/Form/BBox[0 0 9 9]"
+    objects = [
+        "<</Type/Catalog/Pages 2 0 R>>",
+        "<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        "<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Contents 4 0 R/Resources<</XObject<</X 5 0 R>>>>>>",
+        "<</Length 5>>stream\n/X Do\nendstream",
+    ]
+    for number in range(depth):
+        body = "0 0 m 9 9 l S" if number == depth - 1 else "/X Do " * 10
+        inner = f"/Resources<</XObject<</X {6 + number} 0 R>>>>"
+        objects.append(f"<<{form}{inner}/Length {len(body)}>>stream\n{body}\nendstream")
+    return pdf_of(objects)
+
+
+def test_a_pdf_that_is_endless_to_draw_costs_the_time_that_one_may_take(said, monkeypatch):
+    assert said(exponential_pdf(2))[-1].endswith("(no text in it: a picture of a page, or empty)")
+    monkeypatch.setattr(reader, "SECONDS", 1)
+    assert said(exponential_pdf(14))[-1].endswith("(its reader ran out of time or memory)")
+    assert words(said(pdf(LINES))) == LINES
 
 
 def test_one_child_serves_many_documents(tmp_path):

@@ -27,28 +27,30 @@ def pdf(
     shown = "".join(f"1 0 0 1 72 {760 - 16 * n} Tm ({line}) Tj " for n, line in enumerate(lines))
     content = f"{drawing} BT /F1 11 Tf {shown} ET".encode("latin-1")
     objects = [
-        (1, "<</Type/Catalog/Pages 2 0 R>>"),
-        (2, "<</Type/Pages/Kids[3 0 R]/Count 1>>"),
-        (
-            3,
-            f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R/Resources<</Font<</F1 5 0 R>>>>{more}>>",
-        ),
-        (4, f"<</Length {len(content)}>>stream\n{content.decode('latin-1')}\nendstream"),
-        (5, "<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>"),
-        (6, f"<</CreationDate({date})/ModDate({date})/Producer(maker {ident})>>"),
+        "<</Type/Catalog/Pages 2 0 R>>",
+        "<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        "<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R"
+        f"/Resources<</Font<</F1 5 0 R>>>>{more}>>",
+        f"<</Length {len(content)}>>stream\n{content.decode('latin-1')}\nendstream",
+        "<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>",
+        f"<</CreationDate({date})/ModDate({date})/Producer(maker {ident})>>",
     ]
+    return pdf_of(objects, order=order, trailer=f"/Info 6 0 R/ID[<{ident}><{ident}>]")
+
+
+def pdf_of(objects: Sequence[str], *, order: int = 0, trailer: str = "") -> bytes:
+    """A PDF of these objects, numbered from 1, the first of which is the catalogue; they begin with the `order`th."""
+    numbered = list(enumerate(objects, 1))
     out = io.BytesIO()
     out.write(b"%PDF-1.7\n")
     places = {}
-    for number, body in objects[order:] + objects[:order]:
+    for number, body in numbered[order:] + numbered[:order]:
         places[number] = out.tell()
         out.write(f"{number} 0 obj{body}endobj\n".encode("latin-1"))
-    xref = out.tell()
-    out.write(b"xref\n0 7\n0000000000 65535 f \n")
-    out.write(b"".join(b"%010d 00000 n \n" % places[number] for number in range(1, 7)))
-    out.write(
-        f"trailer<</Size 7/Root 1 0 R/Info 6 0 R/ID[<{ident}><{ident}>]>>\nstartxref\n{xref}\n%%EOF\n".encode()
-    )
+    xref, size = out.tell(), len(objects) + 1
+    out.write(b"xref\n0 %d\n0000000000 65535 f \n" % size)
+    out.write(b"".join(b"%010d 00000 n \n" % places[number] for number in range(1, size)))
+    out.write(f"trailer<</Size {size}/Root 1 0 R{trailer}>>\nstartxref\n{xref}\n%%EOF\n".encode())
     return out.getvalue()
 
 

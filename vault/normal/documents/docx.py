@@ -20,7 +20,7 @@ from defusedxml.sax import make_parser
 
 from vault.normal.documents.items import Item, TooMuchError, UnreadableError, carried, text
 
-UNPACKED_MAXIMUM = 256 << 20
+UNPACKED_MAXIMUM = 128 << 20
 """Bytes that all parts together may unpack to."""
 
 PARTS_MAXIMUM = 10_000

@@ -51,6 +51,6 @@ def _docx(path: Path) -> Extract:
     try:
         with zipfile.ZipFile(path) as package:
             package.getinfo(docx.BODY)
-    except (zipfile.BadZipFile, KeyError, OSError, ValueError):
+    except (zipfile.BadZipFile, KeyError, NotImplementedError, OSError, ValueError):
         raise UnreadableError("a ZIP file that is no DOCX") from None
     return docx.items

@@ -99,7 +99,7 @@ class _Reader(HTMLParser):
             self._struck += 1
         elif tag == "img":
             self._picture(said)
-        elif tag == "input" and said.get("type", "").lower() in {"checkbox", "radio"}:  # type: ignore[union-attr]
+        elif tag == "input" and (said.get("type") or "").lower() in {"checkbox", "radio"}:
             self._line.append("[x]" if "checked" in said else "[ ]")
         elif tag == "input":
             self._line.append(f" {said.get('value') or ''} ")
