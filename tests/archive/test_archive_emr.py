@@ -13,6 +13,7 @@ from test_archive_stage import plan, record
 
 from vault.archive.blobs import Bytes
 from vault.archive.emr import UNSTAMPED, Anomaly, file_name, held_documents, is_document, stage_emr
+from vault.archive.emr_forms import renormalized
 from vault.archive.repository import PatientRepository
 from vault.archive.stage import Stage, Staged
 from vault.digests import digest_file
@@ -381,6 +382,18 @@ def test_a_commit_holds_the_sums_of_every_folder(tmp_path, keys, sound, sums_hol
     repository.commit(parent=None, edits=staged.edits, message="x", when=when, signer=keys.signer)
     sound(repository.path)
     assert sums_hold(repository.path, tmp_path / "out") == 3  # the root, the document's folder, database/
+
+
+def test_normal_forms_are_written_anew_only_where_they_would_differ(held, monkeypatch, tmp_path):
+    held.night({"documents": [listed()], "prescriptions": [prescribed()]})
+    assert list(renormalized(held.tree, held.open, tmp_path)) == []
+    form, path = held.text(RECORD), "database/prescriptions.txt"
+    monkeypatch.setattr("vault.normal.rows.HEADER", "normal-form 2")
+    made = {name: blob.data.decode() for name, blob in renormalized(held.tree, held.open, tmp_path)}
+    assert made == {
+        RECORD: form.replace("normal-form 1", "normal-form 2"),
+        path: held.text(path).replace("normal-form 1", "normal-form 2"),
+    }
 
 
 def test_an_empty_staging_stays_empty(department):

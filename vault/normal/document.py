@@ -63,10 +63,19 @@ def content(source: Path) -> bytes:
 
 def content_of(form: bytes) -> bytes:
     """The content's part of a normal form, so that a document whose row alone changed is not parsed again."""
+    return form[_content_start(form) :]
+
+
+def head_of(form: bytes) -> bytes:
+    """The row's part of a normal form."""
+    return form[: _content_start(form)]
+
+
+def _content_start(form: bytes) -> int:
     start = form.find(b"\n") + 1
     while form.startswith((b"record.", b"stamp."), start):
         start = form.index(b"\n", start) + 1
-    return form[start:]
+    return start
 
 
 def _line(item: Item) -> str:

@@ -74,6 +74,11 @@ def without_stamps(form: bytes) -> bytes:
     return b"".join(line for line in form.splitlines(keepends=True)[1:] if not is_stamp(line))
 
 
+def with_header(form: bytes) -> bytes:
+    """A normal form of an earlier version under this version's header."""
+    return f"{HEADER}\n".encode() + form.partition(b"\n")[2]
+
+
 def is_stamp(line: bytes) -> bool:
     """Whether a line of a normal form belongs to the section of stamps."""
     path = line.split(b" UT ", 1)[0]

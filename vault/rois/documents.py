@@ -7,12 +7,12 @@ known by its key, never by its path: a revised one lies elsewhere.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
+from vault.digests import blob_hash
 from vault.errors import UsageError, VaultError
 from vault.model import Failure, PatientID, Row
 from vault.names import safe_name
@@ -218,10 +218,10 @@ def _fetch(
 def _blob_id(store: DocumentStore, file: str) -> str:
     """Git's id of a document as it is now."""
     with store.open(file) as document:
-        digest = hashlib.sha1(b"blob %d\0" % document.size, usedforsecurity=False)
+        digest = blob_hash(document.size)
         for chunk in document.chunks():
             digest.update(chunk)
-    return digest.hexdigest()
+    return str(digest.hexdigest())
 
 
 def _attempted(store: DocumentStore, work: Callable[[], T]) -> T:
