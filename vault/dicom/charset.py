@@ -10,6 +10,9 @@ import codecs
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
+
+from vault.dicom.repeated import each
 
 Decoder = Callable[[bytes], str]
 
@@ -17,14 +20,26 @@ _UNREADABLE = "vault.unreadable"
 _MARK = re.compile("[\udc00-\udcff]")
 
 
-def _keep(error: UnicodeError) -> tuple[str, int]:
-    if not isinstance(error, UnicodeDecodeError):
-        raise error
-    bad = error.object[error.start : max(error.end, error.start + 1)]
-    return "".join(chr(0xDC00 + byte) for byte in bad), error.start + len(bad)
+def _keep(error: Any) -> tuple[str, int]:
+    """What stands for the bytes that `error`, a UnicodeDecodeError, is about; called a million times for garbage."""
+    start, end = error.start, error.end
+    if end - start == 1:
+        return _MARKS[error.object[start]], end
+    end = max(end, start + 1)
+    return "".join([_MARKS[byte] for byte in error.object[start:end]]), end
 
 
+_MARKS = [chr(0xDC00 + byte) for byte in range(256)]
 codecs.register_error(_UNREADABLE, _keep)
+
+_MULTI_BYTE = frozenset(("shift_jis", "gb18030", "gbk", "euc_kr", "gb2312"))
+
+
+def _decode(data: bytes, codec: str) -> str:
+    """`data` read by `codec`. Where only bytes from 0x80 on can be unreadable, Python's own handler makes the same
+    marks without a call for each."""
+    return data.decode(codec, _UNREADABLE if codec in _MULTI_BYTE else "surrogateescape")
+
 
 _SINGLE = {
     "": "ascii",
@@ -76,6 +91,9 @@ _ESCAPES: dict[bytes, tuple[bool, str, int]] = {
 _ESCAPE = re.compile(
     rb"\x1b(" + b"|".join(re.escape(key) for key in sorted(_ESCAPES, key=len, reverse=True)) + rb")"
 )
+_SHORT = 16
+"""Bytes between escape sequences, up to which what they read as is remembered."""
+
 _CONTROL = re.compile(rb"[\x09\x0a\x0c\x0d]")
 _DELIMITER = re.compile(rb"([\x09\x0a\x0c\x0d\\^=])")
 
@@ -92,7 +110,7 @@ def decoder(value: bytes) -> Decoder:
     first = terms[0].replace("ISO 2022 IR", "ISO_IR")
     if len(terms) == 1 and not terms[0].startswith("ISO 2022"):
         codec = _SINGLE.get(terms[0], "ascii")
-        return lambda data: data.decode(codec, _UNREADABLE)
+        return lambda data: _decode(data, codec)
     initial = _SINGLE.get(first, "ascii")  # multi-byte sets can't be first: their G0 is ASCII
     return lambda data: _decode_extended(data, initial)
 
@@ -110,9 +128,9 @@ def _terms(value: bytes) -> list[str]:
 def _decode_extended(data: bytes, initial: str) -> str:
     """ISO 2022 with G0 and G1: follows the escape sequences; delimiters bring back the first set (PS3.5 6.1.2.5.3)."""
     if b"\x1b" not in data:
-        return data.decode(initial, _UNREADABLE)
+        return _decode(data, initial)
     parts = _ESCAPE.split(data)
-    text = [parts[0].decode(initial, _UNREADABLE)]
+    text = [_decode(parts[0], initial)]
     g0: tuple[str, int] = ("ascii", 1)
     g1 = initial
     for escape, fragment in zip(parts[1::2], parts[2::2], strict=True):
@@ -124,17 +142,23 @@ def _decode_extended(data: bytes, initial: str) -> str:
         if g0[1] == 2:
             wide, rest = _until_control(fragment)
             introducer = b"\x1b$B" if g0[0] == "iso2022_jp" else b"\x1b$(D"
-            text.append(_decode_wide(wide, introducer, g0[0]))
+            decode = _decode_short if len(wide) <= _SHORT else _decode_wide
+            text.append(decode(wide, introducer, g0[0]))
             if rest:
                 g0 = ("ascii", 1)
-                text.append(rest.decode(initial, _UNREADABLE))
+                text.append(_decode(rest, initial))
         else:
             before, after = _until_delimiter(fragment, keep=initial in {"ascii", "shift_jis"})
-            text.append(before.decode(g1, _UNREADABLE))
+            text.append(_decode(before, g1))
             if after:
                 g1 = initial
-                text.append(after.decode(initial, _UNREADABLE))
+                text.append(_decode(after, initial))
     return "".join(text)
+
+
+@lru_cache(maxsize=1024)
+def _decode_short(data: bytes, introducer: bytes, codec: str) -> str:
+    return _decode_wide(data, introducer, codec)
 
 
 def _decode_wide(data: bytes, introducer: bytes, codec: str) -> str:
@@ -143,14 +167,15 @@ def _decode_wide(data: bytes, introducer: bytes, codec: str) -> str:
         return (introducer + data).decode(codec)
     except UnicodeDecodeError:
         pass
-    text = []
-    for start in range(0, len(data), 2):
-        pair = data[start : start + 2]
-        try:
-            text.append((introducer + pair).decode(codec))
-        except UnicodeDecodeError:
-            text.extend(chr(0xDC00 + byte) for byte in pair)
-    return "".join(text)
+    pairs = [data[start : start + 2] for start in range(0, len(data), 2)]
+    return "".join(each(lambda pair: _decode_pair(pair, introducer, codec), pairs))
+
+
+def _decode_pair(pair: bytes, introducer: bytes, codec: str) -> str:
+    try:
+        return (introducer + pair).decode(codec)
+    except UnicodeDecodeError:
+        return "".join([_MARKS[byte] for byte in pair])
 
 
 def _until_control(fragment: bytes) -> tuple[bytes, bytes]:

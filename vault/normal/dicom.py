@@ -136,7 +136,7 @@ class _Form:
 
     def _survey(self, dataset: Dataset, scope: _Scope) -> tuple[_Scope, Pixels | None, bool]:
         """What its other elements are read by, its pixels, and whether all are public and in order."""
-        pixels = None
+        pixels, looked = None, False
         in_order, last = True, -1
         for tag, declared, offset, length, _ in dataset.elements:
             if tag < last or tag & 0x10000:
@@ -149,7 +149,8 @@ class _Form:
             elif tag == _PIXEL_REPRESENTATION and length == 2:
                 low = offset + (dataset.big_endian and declared != "UN")
                 scope = scope._replace(signed=self._buffer[low] == 1)
-            elif tag == PIXEL_DATA and pixels is None:
+            elif tag == PIXEL_DATA and not looked:
+                looked = True  # once, however often the element stands here
                 pixels = frames.of_dataset(self._source, dataset)
         return scope, pixels, in_order
 
@@ -230,7 +231,8 @@ class _Form:
         if vr == "UN":
             if length <= values.TEXT_MAXIMUM + 2:
                 data = swapped(self._buffer[offset : offset + length], swap)
-                said = values.unknown_value(data, scope.decode)
+                spell = values.unknown_value if length > values.SHORT else values.short_unknown_value
+                said = spell(data, scope.decode)
         elif vr in values.WIDTHS and vr not in values.BULK and length <= 8 * values.VALUES_MAXIMUM:
             said = values.binary_numbers(vr, swapped(self._buffer[offset : offset + length], swap))
         return values.bulk(self._source, offset, length, swap) if said is None else said

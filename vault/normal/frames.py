@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from vault.dicom.elements import PIXEL_DATA, Dataset, Element, Fragments
 from vault.normal import pixels, values
 from vault.normal.source import Source, swapped
+from vault.normal.text import escape
 
 SAMPLES_PER_PIXEL, PHOTOMETRIC_INTERPRETATION, PLANAR_CONFIGURATION = 0x00280002, 0x00280004, 0x00280006
 _NUMBER_OF_FRAMES, _ROWS, _COLUMNS = 0x00280008, 0x00280010, 0x00280011
@@ -81,7 +82,9 @@ def fragments_text(source: Source, fragments: Fragments) -> str:
 
 
 def _encapsulated(source: Source, dataset: Dataset, offset: int, fragments: Fragments) -> Pixels:
-    note = f" {source.transfer_syntax}"  # without it the bytes mean nothing, and group 0002 is left out
+    note = (
+        f" {escape(source.transfer_syntax)}"  # without it the bytes mean nothing, and group 0002 is left out
+    )
     if source.transfer_syntax in pixels.LOSSLESS:
         decoded = pixels.decode(source.file, offset, source.transfer_syntax, _image(source, dataset))
         if decoded:

@@ -82,6 +82,7 @@ _braced = lru_cache(maxsize=64)(creator)
 """The elements of a creator follow each other, as they are sorted by it."""
 
 
+@lru_cache(maxsize=256)
 def _private_name(key: _Key) -> Name | None:
     group, kind, owner, element = key
     if kind == _PUBLIC:

@@ -9,6 +9,8 @@ import math
 import re
 import struct
 
+from vault.dicom.repeated import each
+
 _WHOLE = rb"(?:0|[1-9][0-9]*+)"
 _ONE = rb"(?:0(?![.0-9])|-?%b(?:\.[0-9]*[1-9])?(?![.0-9]))" % _WHOLE
 _CANONICAL = re.compile(rb"%b(?:\\%b)*+" % (_ONE, _ONE))
@@ -27,7 +29,7 @@ def canonical_list(data: bytes) -> bytes | None:
     """The values of a DS or IS, separated by backslashes, in their one spelling; None if one is no number."""
     if _CANONICAL.fullmatch(data) and not (b"-0" in data and _NEGATIVE_ZERO.search(data)):
         return data
-    spelled = [canonical(value) for value in data.split(b"\\")]
+    spelled = each(canonical, data.split(b"\\"))
     return None if None in spelled else b"\\".join(value for value in spelled if value is not None)
 
 

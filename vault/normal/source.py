@@ -26,6 +26,9 @@ INFLATED_RATIO = 200
 
 INFLATED_ALWAYS = 64 << 20
 
+_SHORT = 4096
+"""Bytes that are not worth a system call."""
+
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
@@ -56,13 +59,18 @@ class Source:
 
     def digest(self, offset: int, length: int, swap: int = 1) -> str:
         """SHA-256 of bytes, words of `swap` bytes turned to little endian first."""
-        return _digest(self.file, offset, length, swap).hexdigest()
+        return self._digested(offset, length, swap).hexdigest()
 
     def even_digest(self, offset: int, length: int, swap: int = 1) -> str:
         """`digest` of a value as if it were padded to an even length, as it has to be (PS3.5 7.1.1)."""
-        digest = _digest(self.file, offset, length, swap)
+        digest = self._digested(offset, length, swap)
         digest.update(bytes(length % 2))
         return digest.hexdigest()
+
+    def _digested(self, offset: int, length: int, swap: int) -> hashlib._Hash:
+        if length <= _SHORT:
+            return hashlib.sha256(swapped(self.value(offset, length), swap))
+        return _digest(self.file, offset, length, swap)
 
 
 def _pieces(file: BinaryIO, offset: int, length: int) -> Iterator[bytes]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 # What is escaped is listed here and not asked of Python, whose Unicode tables grow with each version: controls,
 # spaces that look like another, invisible and direction-changing characters, private use and unreadable bytes.
 _ESCAPED = re.compile(
     '["\\\\\x00-\x1f\x7f-\xa0\xad\u061c\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\ufeff\ufff9-\uffff'
-    "\ud800-\udfff\ue000-\uf8ff\U000e0000-\U0010ffff]"
+    "\ud800-\udfff\ue000-\uf8ff\U000e0000-\U0010ffff]+"
 )
 _SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _PLAIN_LABEL = re.compile(r"[A-Za-z0-9._+-]{1,64}", re.ASCII)
@@ -27,7 +28,7 @@ def escape(text: str) -> str:
 
 def is_plain(text: str) -> bool:
     """Whether nothing but quotes, backslashes, tabs and line ends of `text` would be escaped."""
-    return all(match[0] in _SHORT for match in _ESCAPED.finditer(text))
+    return all(_SHORT.keys() >= set(run) for run in _ESCAPED.findall(text))
 
 
 def label(escaped: str) -> str:
@@ -45,11 +46,16 @@ def without_brackets(text: str) -> str:
     return _BRACKETS.sub(lambda match: f"\\b{ord(match[0]):02x}", text)
 
 
-def _escape(match: re.Match[str]) -> str:
-    short = _SHORT.get(match[0])
+def _escape(run: re.Match[str]) -> str:
+    return "".join(map(_escape_character, run[0]))
+
+
+@lru_cache(maxsize=512)
+def _escape_character(character: str) -> str:
+    short = _SHORT.get(character)
     if short:
         return short
-    code = ord(match[0])
+    code = ord(character)
     if 0xDC00 <= code <= 0xDCFF:  # vault.dicom.charset's mark of an unreadable byte
         return f"\\x{code - 0xDC00:02x}"
     return f"\\u{{{code:x}}}"

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from vault.dicom import dictionary
 from vault.dicom.charset import Decoder, ascii_decoder
+from vault.dicom.repeated import each
 from vault.normal import numbers
 from vault.normal.source import Source, swapped
 from vault.normal.text import escape, is_plain, quote
@@ -62,7 +63,7 @@ def text_value(vr: str, data: bytes, decode: Decoder) -> str:
     if vr in _ONE_VALUE:
         said = quote(text.rstrip(_PADDING))
     elif "\\" in text:
-        said = "\\".join([quote(_significant(vr, value)) for value in text.split("\\")])
+        said = "\\".join(each(lambda value: quote(_significant(vr, value)), text.split("\\")))
     else:
         said = quote(_significant(vr, text))
     return said if len(said) <= TEXT_MAXIMUM else _digested(said.encode())
@@ -84,7 +85,7 @@ def _significant(vr: str, value: str) -> str:
 
 def _uids(text: str) -> str:
     if not _PLAIN_UID.fullmatch(text):
-        said = "\\".join([quote(value.strip(_PADDING)) for value in text.split("\\")])
+        said = "\\".join(each(lambda value: quote(value.strip(_PADDING)), text.split("\\")))
         return said if len(said) <= TEXT_MAXIMUM else _digested(said.encode())
     name = dictionary.uid_name(text)
     if len(text) > NUMBERS_MAXIMUM:
@@ -95,7 +96,7 @@ def _uids(text: str) -> str:
 def number_text(data: bytes, spelled: bytes | None) -> str:
     """The value of a DS or IS, given `numbers.canonical_list` of it; what is no number is quoted as it stands."""
     if spelled is None:
-        spelled = b"\\".join([_number_or_text(value) for value in data.split(b"\\")])
+        spelled = b"\\".join(each(_number_or_text, data.split(b"\\")))
     elif not spelled:
         return '""'
     return spelled.decode() if len(spelled) <= NUMBERS_MAXIMUM else _digested(spelled)
@@ -140,6 +141,10 @@ def unknown_value(data: bytes, decode: Decoder) -> str:
     if text is not None:
         return quote(text)
     return _shown(data) if len(data) <= HEX_MAXIMUM else _digested(data)
+
+
+short_unknown_value = lru_cache(maxsize=4096)(unknown_value)
+"""`unknown_value` for values of up to `SHORT` bytes."""
 
 
 def _as_text(data: bytes, decode: Decoder) -> str | None:
