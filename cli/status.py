@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +41,12 @@ def status(context: Context) -> None:
 def _overview(config: Config, found: Status) -> Iterator[tuple[str, str]]:
     yield "Vault", f"{config.site.name}, {found.root}"
     yield "Last run", _last_run(found)
+    if found.last_hour is not None:
+        yield "Last hour", _last_hour(found.last_hour)
     if found.unfinished:
         yield "Interrupted", f"{', '.join(found.unfinished)}: the next `vault sync` finishes it"
+    if found.unfinished_hours:
+        yield "Interrupted", f"{', '.join(found.unfinished_hours)}: the next `vault hourly` finishes it"
     if config.share is not None or found.waiting:
         yield "Share", _share(config, found)
     if found.quarantined:
@@ -71,6 +75,14 @@ def _last_run(found: Status) -> str:
         parts.append("the run itself did not get through")
     overdue = f". NO RUN FOR {hours:.0f} HOURS" if hours > OVERDUE_HOURS else ""
     return f"{minute(started)}: {', '.join(parts)}{overdue}"
+
+
+def _last_hour(run: Mapping[str, Any]) -> str:
+    entries = run["patients"].values()
+    new = sum(entry["new_commit"] != entry["old_commit"] for entry in entries)
+    failed = ", not without failures" if run["failed"] or any(entry["failed"] for entry in entries) else ""
+    started = datetime.fromisoformat(run["started"])
+    return f"{minute(started)}: {count(run['treated'], 'patient')} treated that day, {new} with something new{failed}"
 
 
 def _share(config: Config, found: Status) -> str:
@@ -102,7 +114,8 @@ def _as_json(found: Status) -> dict[str, Any]:
     return {
         "root": str(found.root),
         "last_run": found.last_run and _run_as_json(found.last_run),
-        "unfinished": found.unfinished,
+        "last_hour": found.last_hour and _run_as_json(found.last_hour),
+        "unfinished": [*found.unfinished, *found.unfinished_hours],
         "share": {"configured": "share" not in found.off, "waiting": found.waiting},
         "quarantined": found.quarantined,
         "damaged": {failure.subject: failure.reason for failure in found.damaged},

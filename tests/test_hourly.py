@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
@@ -15,6 +16,7 @@ import pyrage
 import pytest
 from hour_kit import DAY, PATIENTS, ZONE, Day, at, day
 
+import vault.hourly_commit
 from cli.hourly_text import render
 from vault.archive.hours import Hours, path
 from vault.archive.ledger import Ledger
@@ -216,7 +218,12 @@ def test_the_ledger_has_the_runs_and_no_patient(story: Story) -> None:
     assert [run["procedure"] for run in runs] == ["hourly", "hourly"]
     assert len(list(Ledger(story.root).events("runs"))) == 2
     assert ANNA.patient_id not in json.dumps(runs)
-    assert status(story.day.vault.config).last_run["procedure"] == "sync"  # type: ignore[index]
+    found = status(story.day.vault.config)
+    assert found.last_run
+    assert found.last_hour
+    assert (found.last_run["procedure"], found.last_hour["treated"]) == ("sync", 2)
+    said = story.day.vault.command("status").stdout
+    assert "Last hour  2026-11-25 10:00: 2 patients treated that day, 0 with something new" in said
 
 
 def test_the_network_is_closed_while_the_vault_works(story: Story) -> None:
@@ -345,13 +352,14 @@ def test_a_killed_run_is_finished_by_the_next(today: Day, monkeypatch: pytest.Mo
             patched.setattr(f"vault.hourly.{step}", killed)
             with pytest.raises(KeyboardInterrupt):
                 today.hour(at(9))
+        assert len(status(today.vault.config).unfinished_hours) == 1
         today.department.faults.refuse = True  # the next one has only what the killed one received
     take_away(today)
     report = today.hour(at(10))
     assert sum(run.patients[ANNA.patient_id].new for run in report.resumed if run.patients) == 0
     assert "As of 2026-11-25 09:00 CET" in text(today.kept(ANNA)[1].pdf(DAY))
     assert "Demo, Albert" in department(today)
-    assert not list((today.vault.config.vault.root / "hourly").iterdir())
+    assert status(today.vault.config).unfinished_hours == []
 
 
 def test_a_history_that_the_database_rewrites_is_noticed(today: Day) -> None:
@@ -381,5 +389,38 @@ def test_one_patients_failure_stops_nobody_else(today: Day) -> None:
     (failure,) = report.patients[ANNA.patient_id].failed
     assert "could not be committed" in failure.reason
     assert ANNA.patient_id not in failure.reason
-    assert list((root / "hourly").iterdir())  # kept for the next run
+    assert status(today.vault.config).unfinished_hours  # kept for the next run
     assert Hours(today.kept(BERTA)[0]).has(DAY)
+    again = today.hour(at(10))
+    assert again.failed == []
+    assert len(again.resumed) == 1
+    shutil.rmtree(broken.path)  # as docs/operations.md says, but for keeping it
+    mended = today.hour(at(11))
+    assert [run.patients[ANNA.patient_id].new for run in mended.resumed] == [True, False]
+    assert status(today.vault.config).unfinished_hours == []
+
+
+def test_an_interrupted_run_that_is_finished_late_does_not_undo_a_later_one(
+    today: Day, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    today.treat(ANNA, 8, 10)
+    hour = vault.hourly_commit.commit_hour
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("vault.hourly.commit_hour", full)
+    today.hour(at(9))
+    assert today.emr
+    today.emr.run("UPDATE history SET machine = 'TB9' WHERE fraction = ?", [str(ANNA.delivered + 1)])
+    monkeypatch.setattr(
+        "vault.hourly.commit_hour", lambda at, *rest: full() if "T0800" in at.run else hour(at, *rest)
+    )
+    assert today.hour(at(10)).patients[ANNA.patient_id].new
+    monkeypatch.undo()
+    report = today.hour(at(11))
+    assert [run.patients[ANNA.patient_id].new for run in report.resumed] == [False]
+    page = text(today.kept(ANNA)[1].pdf(DAY))
+    assert "TB9" in page
+    assert "As of 2026-11-25 10:00 CET" in page
+    assert "TB9" in department(today)

@@ -269,7 +269,7 @@ class _Hourly:
         try:
             report.treated, report.overview = summarize(hour, arrived)
             report.folder = lay_out(hour)
-            self._ledger.append("hourly", report.run, self._event(report), when=self._now)
+            self._record(report)
         except VaultError as error:  # the inbox stays, so that a later run can do what this one could not
             report.failed.append(Failure("summary", str(error)))
             report.integrity |= isinstance(error, IntegrityError)
@@ -317,6 +317,17 @@ class _Hourly:
         self._progress.advance()
         return not said
 
+    def _record(self, report: HourlyReport) -> None:
+        """Write the run into the ledger, once: a run that is finished later than it began may be there already."""
+        event = self._event(report)
+        name, number = str(report.run), 1
+        while (recorded := self._ledger.get("hourly", name)) is not None:
+            if recorded["patients"] == event["patients"]:
+                return
+            number += 1
+            name = f"{report.run}.{number}"
+        self._ledger.append("hourly", name, event, when=self._now)
+
     def _event(self, report: HourlyReport) -> dict[str, Any]:
         """The run as the ledger keeps it: no name, no ID, no UID."""
         patients = {
@@ -336,6 +347,7 @@ class _Hourly:
             "vault": __version__,
             "started": report.as_of.isoformat(),
             "patients": patients,
+            "treated": report.treated,
             "overview": report.overview,
             "anomalies": report.anomalies,
             "failed": len(report.failed),

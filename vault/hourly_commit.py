@@ -64,10 +64,10 @@ class Hour:
         """The site's."""
         return ZoneInfo(self.config.site.timezone)
 
-    @property
-    def setting(self) -> Setting:
-        """What the reports say of the run."""
-        return Setting(self.config.site.name, self.as_of, self.config.report.paper)
+    def setting(self, later: datetime | None = None) -> Setting:
+        """What the reports say of the run; `later` is when a later one asked, if what it saw is in them."""
+        as_of = later.astimezone(self.zone) if later else self.as_of
+        return Setting(self.config.site.name, as_of, self.config.report.paper)
 
     @property
     def allowed_signers(self) -> Path:
@@ -115,7 +115,8 @@ class Arrived:
 def commit_hour(hour: Hour, arrived: Arrived, patient_id: PatientID) -> HourOutcome | None:
     """Commit what arrived of one patient; None where no treatment of the day is known.
 
-    1. What the database did not answer this time stays as an earlier run of the day had it.
+    1. What the database did not answer this time stays as an earlier run of the day had it. Where a later run has
+       committed since (this one was interrupted), what that one saw stays.
     2. Records get their normal form. Those of another day are left to the night.
     3. Nothing new: no commit. Else one commit with rows, records and the report made of both; the branch moves last.
 
@@ -125,7 +126,8 @@ def commit_hour(hour: Hour, arrived: Arrived, patient_id: PatientID) -> HourOutc
     held = Hours(repository)
     outcome = HourOutcome(held.tip, held.tip)
     outcome.failed.extend(arrived.rows.failures(patient_id))
-    rows = _rows(hour, held, arrived, patient_id)
+    later = hours.later_run(repository, held.tip, hour.run) if repository and held.tip else None
+    rows = held.rows(hour.day) if later else _rows(hour, held, arrived, patient_id)
     with tempfile.TemporaryDirectory(dir=private_folder(hour.root / "work")) as workspace:
         records, of_records = _records(hour, arrived, patient_id, Path(workspace), outcome)
         edits: dict[str, Blob | None] = {
@@ -147,7 +149,7 @@ def commit_hour(hour: Hour, arrived: Arrived, patient_id: PatientID) -> HourOutc
         if edits:
             repository = repository or PatientRepository.create(hour.root, patient_id, hour.allowed_signers)
             sources = Sources(patient_id, rows, _once(of_records), nightly_summary(repository))
-            page = patient_pdf(patient_day(sources, hour.day, hour.zone), hour.setting)
+            page = patient_pdf(patient_day(sources, hour.day, hour.zone), hour.setting(later))
             edits[hours.path(hour.day, hours.PDF)] = Bytes(page)
             outcome.new_commit = repository.commit(
                 parent=held.tip,

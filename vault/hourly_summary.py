@@ -40,8 +40,10 @@ def summarize(hour: Hour, arrived: Arrived) -> tuple[int, str | None]:
     known = _repositories(hour.root)
     treated = [(repository, held) for repository, held in known if held.has(hour.day)]
     repository = Overview.open(hour.root)
-    before = _before(repository, hour.day)
-    due = _due(arrived, known, hour.day) or before.get("due", {})
+    tip = repository.tip(hours.BRANCH) if repository else None
+    before = _before(repository, tip, hour.day)
+    later = hours.later_run(repository, tip, hour.run) if repository and tip else None
+    due = (not later and _due(arrived, known, hour.day)) or before.get("due", {})
     said = {
         "treated": {repository.patient_id: held.fingerprint(hour.day) for repository, held in treated},
         "due": due,
@@ -49,7 +51,7 @@ def summarize(hour: Hour, arrived: Arrived) -> tuple[int, str | None]:
     if said == before or not (treated or due):
         return len(treated), None
     days = [day_of(hour, repository, held) for repository, held in treated]
-    pdf = department_pdf(department_day(days, _scheduled(hour, known, due), hour.day), hour.setting)
+    pdf = department_pdf(department_day(days, _scheduled(hour, known, due), hour.day), hour.setting(later))
     data = (json.dumps(said, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode("utf-8", "replace")
     edits: dict[str, Blob | None] = {
         hours.path(hour.day, overview.DATA): Bytes(data),
@@ -102,9 +104,8 @@ def _repositories(root: Path) -> Known:
     return known
 
 
-def _before(repository: Overview | None, day: date) -> dict[str, Any]:
+def _before(repository: Overview | None, tip: str | None, day: date) -> dict[str, Any]:
     """What the last summary of the day said."""
-    tip = repository.tip(hours.BRANCH) if repository else None
     if repository is None or tip is None:
         return {}
     oid = repository.tree(tip).get(hours.path(day, overview.DATA))

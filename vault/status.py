@@ -41,10 +41,14 @@ class Status:
     patients: dict[str, PatientStatus] = field(default_factory=dict)
     last_run: Mapping[str, Any] | None = None
     """The last run as the ledger has it."""
+    last_hour: Mapping[str, Any] | None = None
+    """The last hourly run as the ledger has it."""
     damaged: list[Failure] = field(default_factory=list)
     """Repositories that can't be read."""
     unfinished: list[str] = field(default_factory=list)
     """Runs that were interrupted: the next one finishes them."""
+    unfinished_hours: list[str] = field(default_factory=list)
+    """The same of hourly runs."""
     waiting: int = 0
     """Encrypted files in the outbox."""
     quarantined: int = 0
@@ -64,6 +68,7 @@ def status(config: Config) -> Status:
             result.damaged.append(Failure(repository.path.name, str(error)))
     try:
         runs = _runs(root)
+        result.last_hour = _last_hour(root)
     except VaultError as error:
         result.damaged.append(Failure("ledger.git", str(error)))
         runs = []
@@ -71,6 +76,7 @@ def status(config: Config) -> Status:
         result.last_run = runs[0]
         _add_runs(result.patients, runs, Pseudonyms.load(config.vault.pseudonym_key))
     result.unfinished = sorted(_names(root / "inbox"))
+    result.unfinished_hours = sorted(_names(root / "hourly"))
     result.waiting = len(_names(root / "outbox"))
     result.quarantined = sum(name.endswith(".dcm") for name in _names(root / "quarantine"))
     result.off = _off(config)
@@ -80,6 +86,11 @@ def status(config: Config) -> Status:
 def _runs(root: Path) -> list[dict[str, Any]]:
     ledger = Ledger(root)
     return list(islice(ledger.events("runs"), RUNS_READ)) if ledger.head() else []
+
+
+def _last_hour(root: Path) -> dict[str, Any] | None:
+    ledger = Ledger(root)
+    return next(ledger.events("hourly"), None) if ledger.head() else None
 
 
 def _kept(repository: PatientRepository) -> PatientStatus:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 
 from vault.archive.bare import BareRepository
 from vault.model import Row
@@ -83,6 +83,12 @@ class Hours:
         if self._repository is None or name not in self.tree:
             return None
         return self._repository.read(self.tree[name])
+
+
+def later_run(repository: BareRepository, tip: str, run: str) -> datetime | None:
+    """When the tip was committed, if a run did that which began after `run` (their names sort by time)."""
+    info = repository.commit_info(tip)
+    return info.when if info.trailers.get("Run", "") > run else None
 
 
 def encode(rows: Rows) -> bytes:
