@@ -206,9 +206,15 @@ class ShareFile:
                 break
             total += len(piece)
             yield piece
+        if total != self.size:
+            raise ChangedWhileReadError(CHANGED)
+        if self.size > CHUNK:  # what came in one piece is of one moment
+            self._look_again()
+
+    def _look_again(self) -> None:
         self.close()  # while we have it open, some servers say what they said when we opened it
         size, changed = self._store.stat(self._path)
-        if not total == self.size == size or changed // 1000 != self._before // 1000:
+        if size != self.size or changed // 1000 != self._before // 1000:
             raise ChangedWhileReadError(CHANGED)
 
 
