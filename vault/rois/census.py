@@ -1,8 +1,9 @@
-"""Who is under treatment: the patients of the list in vault.toml, or those with a recent treatment record."""
+"""Who is under treatment: the list in vault.toml, those with a recent treatment record, or whom the database names."""
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
 
 from vault.config import Config
 from vault.errors import ConfigError, PeerError
@@ -16,18 +17,29 @@ RECORD = "RTRECORD"
 
 
 def census(
-    config: Config, *, today: date | None = None, refused: list[Failure] | None = None
+    config: Config,
+    *,
+    today: date | None = None,
+    held: Mapping[PatientID, date | None] | None = None,
+    refused: list[Failure] | None = None,
 ) -> list[PatientID]:
     """The patients to retrieve, sorted as the source has them, each once.
 
-    `refused` gets a Failure when the ROIS names patients by IDs that can't be asked for.
+    `held` maps the patients in the vault to the latest treatment that it has seen of each: where the database is
+    asked, those treated recently stay whatever it says. `refused` gets a Failure when the ROIS names patients by IDs
+    that can't be asked for.
 
-    Raises ConfigError when the list is empty or holds an ID that would match others, PeerError when the ROIS
-    can't be asked or names nobody: an empty department is less likely than a ROIS that keeps something back.
+    Raises ConfigError when the list is empty or holds an ID that would match others, PeerError or DatabaseError when
+    the ROIS can't be asked or names nobody: an empty department is less likely than a ROIS that keeps something back.
     """
+    today = today or date.today()
     if config.census.source == "list":
         return _listed(config)
-    found = _treated(config, (today or date.today()) - timedelta(days=config.census.days))
+    if config.census.source == "sql":
+        from vault.rois.sql.census import census as named  # noqa: PLC0415  # pyodbc, which only this source needs
+
+        return named(config, now=datetime.combine(today, time()), held=held, refused=refused)
+    found = _treated(config, today - timedelta(days=config.census.days))
     unfit = sum(bool(unfit_patient_id(text)) for text in found)
     if unfit and refused is not None:
         refused.append(_unfit(unfit))

@@ -101,9 +101,9 @@ def datetimeoffset(raw: bytes) -> dt.datetime:
     return dt.datetime(year, month, day, hour, minute, second, nanoseconds // 1000, zone)
 
 
-def _uid(_value: object, plain: str) -> str | None:
+def _uid(value: object, plain: str) -> str | None:
     plain = plain.rstrip("\0 ")
-    return plain if is_uid(plain) else None
+    return plain if isinstance(value, str) and is_uid(plain) else None
 
 
 def _when(value: object, plain: str) -> str | None:
