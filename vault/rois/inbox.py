@@ -55,7 +55,7 @@ class InboxObject:
 
     path: Path
     key: ObjectKey
-    digest: Digest | None = None
+    digest: Digest | None
     """None when its bytes, by the receipt, are those that the vault has: then the file was not read."""
 
 
@@ -136,7 +136,7 @@ class Inbox:
             name = path.relative_to(self._patient(patient_id)).as_posix()
             receipt = receipts.get(name)
             if held and receipt and held(name) == receipt and _is_plain(name):
-                yield InboxObject(path, ObjectKey(*name.removesuffix(".dcm").split("/")))
+                yield InboxObject(path, ObjectKey(*name.removesuffix(".dcm").split("/")), None)
                 continue
             item = self._checked(patient_id, path, receipt)
             if item is not None:
