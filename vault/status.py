@@ -12,9 +12,10 @@ from typing import Any
 from vault.archive.ledger import Ledger
 from vault.archive.repository import PatientRepository, all_repositories
 from vault.config import Config
-from vault.errors import IntegrityError, VaultError
+from vault.errors import ConfigError, IntegrityError, VaultError
 from vault.keys import Pseudonyms
 from vault.model import Failure
+from vault.rois.sql.queries import load as query_set
 
 RUNS_READ = 60
 """How many runs back a patient's last one is looked for."""
@@ -130,4 +131,18 @@ def _off(config: Config) -> dict[str, str]:
         off["share"] = "no encrypted copy leaves this computer"
     if config.network is None:
         off["network"] = "the network is left as it is"
+    return off | _database_off(config)
+
+
+def _database_off(config: Config) -> dict[str, str]:
+    """What the database of the ROIS is not asked for, under the keys that would ask."""
+    sql = config.rois.sql
+    if sql is None:
+        return {"rois.sql": "DICOM objects alone: no prescriptions, documents and treatment history"}
+    try:
+        off = {f"rois.sql, query {query}": lacking for query, lacking in query_set(sql.queries).off.items()}
+    except ConfigError as error:
+        return {"rois.sql": str(error)}
+    if sql.documents is None:
+        off["rois.sql, documents"] = "no documents: nobody says where they are"
     return off
