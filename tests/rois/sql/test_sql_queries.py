@@ -6,10 +6,12 @@ from datetime import date, datetime
 from pathlib import Path
 
 import pytest
+from sql_kit import configuration
 
 from vault.errors import ConfigError
 from vault.rois.sql.contract import CONTRACT
 from vault.rois.sql.queries import Days, load
+from vault.status import status
 
 GOOD = """
 [names]
@@ -106,3 +108,13 @@ def test_a_file_that_is_not_to_be_trusted(tmp_path: Path) -> None:
     (tmp_path / "queries.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="not TOML in UTF-8"):
         load(tmp_path / "queries.toml")
+
+
+def test_status_says_what_is_not_asked_for(tmp_path: Path) -> None:
+    config = configuration(tmp_path, "DSN=rois", write(tmp_path, GOOD))
+    off = status(config).off
+    assert off["rois.sql, query history"].startswith("no hourly treatment history")
+    assert off["rois.sql, documents"].startswith("no documents")
+    assert "rois.sql, query plans" not in off
+    write(tmp_path, "[queries]\n")
+    assert "is empty" in status(config).off["rois.sql"]
