@@ -2,7 +2,7 @@
 
 import json
 from contextlib import nullcontext
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from io import BytesIO
 
 import pytest
@@ -62,7 +62,7 @@ class Department:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(data)
 
-    def night(self, rows, *, objects=(), failures=(), fetch=True, stale=False):
+    def night(self, rows, *, objects=(), failures=(), fetch=True, stale=False, today=date(2026, 11, 25)):
         """Fetch, stage and commit a night on which the database answers `rows`."""
         self.nights += 1
         run = self.folder / f"run-{self.nights}"
@@ -75,7 +75,9 @@ class Department:
             held = held_documents(self.tree.items())
             fetch_all(FolderStore(str(self.store)), self.inbox, Known(run), [PATIENT], lambda _: held)
         staged = self._dicom(objects, workspace)
-        self.anomalies = stage_emr(staged, self.tree, self.open, run, PATIENT, workspace, stale=stale)
+        self.anomalies = stage_emr(
+            staged, self.tree, self.open, run, PATIENT, workspace, today=today, stale=stale
+        )
         for path, blob in staged.edits.items():
             if blob is None:
                 del self.tree[path]
@@ -283,6 +285,34 @@ def test_rows_are_filed_by_query_and_compared_by_field(department):
     staged = department.night({"prescriptions": [prescribed(dose="70", at="2026-10-11")]})
     assert counts(staged) == ([], ["database/prescriptions.txt"], [], 0, 0, 0)
     assert "database/contacts.txt" in department.tree
+
+
+def appointments(*days, machine="A"):
+    return [Row("schedule", {"starts": f"2026-11-{day:02}T08:00:00", "machine": machine}) for day in days]
+
+
+def test_a_schedule_that_only_moves_on_makes_no_commit_and_rides_along(department):
+    department.night({"schedule": appointments(25, 26, 27)})
+    staged = department.night({"schedule": appointments(26, 27, 28)}, today=date(2026, 11, 26))
+    assert (counts(staged), staged.edits) == (([], [], [], 0, 1, 0), {})
+    department.night({"schedule": appointments(26, 27, 28), "contacts": []}, today=date(2026, 11, 26))
+    assert '"2026-11-28T08:00:00"' in department.text("database/schedule.txt")
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [appointments(27, 28), appointments(26, 28), appointments(26, 27, machine="B"), appointments(28), []],
+)
+def test_an_appointment_ahead_that_changes_or_goes_is_a_change(department, schedule):
+    department.night({"schedule": appointments(25, 26, 27)})
+    staged = department.night({"schedule": schedule}, today=date(2026, 11, 26))
+    assert staged.outcome.changed == ["database/schedule.txt"]
+
+
+def test_a_first_appointment_after_none_is_a_change(department):
+    department.night({"schedule": appointments(20)})
+    assert department.night({"schedule": []}).outcome.changed == []  # all that was is over
+    assert department.night({"schedule": appointments(30)}).outcome.changed == ["database/schedule.txt"]
 
 
 def test_patient_json_has_what_the_rows_say_beside_what_the_objects_say(department):

@@ -40,6 +40,7 @@ class Vault:
 
     def night(self, number: int) -> dict[str, PatientOutcome]:
         now = datetime.combine(self.first_night, datetime.min.time()) + timedelta(days=number - 1, hours=2)
+        self.today = now.date()
         write(self.folder, self.people, self.first_night, now)
         run = self.folder / "inbox" / str(number)
         inbox, ids = EmrInbox(run), [patient.patient_id for patient in self.people]
@@ -55,7 +56,13 @@ class Vault:
     def _commit(self, run: Path, patient_id: str) -> PatientOutcome:
         staged, tree = Staged(), self.trees[patient_id]
         self.anomalies += stage_emr(
-            staged, tree, lambda oid: nullcontext(BytesIO(self.blobs[oid])), run, patient_id, run
+            staged,
+            tree,
+            lambda oid: nullcontext(BytesIO(self.blobs[oid])),
+            run,
+            patient_id,
+            run,
+            today=self.today,
         )
         for path, blob in staged.edits.items():
             tree.pop(path, None)
@@ -82,6 +89,8 @@ def test_three_nights_of_charts(tmp_path: Path, patients: tuple[Patient, ...], f
     assert "check" in check
     assert second[tampered_patient(people).patient_id].reencoded >= 1
     assert not documents(second[tampered_patient(people).patient_id].changed)
+    rescheduled = {each for each, outcome in second.items() if "database/schedule.txt" in outcome.changed}
+    assert rescheduled == {patient.patient_id for patient in people if patient.arrives == 2}  # who starts
     (setup,) = documents(second[revised_patient(people).patient_id].changed)
     record = f"documents/{setup}/record.txt"
     assert "text UT" in vault.blobs[vault.trees[revised_patient(people).patient_id][record]].decode()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path, PurePosixPath
 
 from vault.archive import summary, summary_rows
@@ -61,16 +62,18 @@ def stage_emr(
     patient_id: str,
     workspace: Path,
     *,
+    today: date,
     stale: bool = False,
 ) -> list[Anomaly]:
     """Add what the EMR said of one patient to `staged`, the night's DICOM objects: edits, account and `patient.json`.
 
     `base` is the tree before the night and `open_blob` opens its blobs; `folder` is the run's inbox; long normal
-    forms wait in `workspace` for the commit. With `stale`, a later run has committed since: what is held is neither
+    forms wait in `workspace` for the commit. `today` is the run's own day: an appointment that a schedule no longer
+    shows because it is over is no change. With `stale`, a later run has committed since: what is held is neither
     overwritten nor removed. To be called for every patient, whether or not the database was asked, since
     `patient.json` is put together here. Raises OSError when our own disk fails.
     """
-    night = _Night(staged, base, open_blob, workspace, stale)
+    night = _Night(staged, base, open_blob, workspace, today.isoformat(), stale)
     inbox = EmrInbox(folder)
     try:
         answered = inbox.rows(patient_id)
@@ -118,17 +121,21 @@ def file_name(original: str) -> str:
 class _Night:
     """The state of one patient's staging."""
 
-    def __init__(self, staged: Staged, base: Tree, open_blob: OpenBlob, workspace: Path, stale: bool) -> None:
+    def __init__(
+        self, staged: Staged, base: Tree, open_blob: OpenBlob, workspace: Path, today: str, stale: bool
+    ) -> None:
         self.anomalies: list[Anomaly] = []
         self._staged = staged
         self._outcome = staged.outcome
         self._base = base
         self._open_blob = open_blob
         self._workspace = workspace
+        self._today = today
         self._stale = stale
         self._forms = 0
         self._restamped: dict[str, Blob] = {}
-        """Normal forms in which only stamps moved: no reason for a commit, but kept with one that is made anyway."""
+        """Normal forms in which only stamps moved, or the days of a schedule: no reason for a commit, but kept with
+        one that is made anyway."""
         self._said: dict[str, bytes] = {}
         """Tonight's `database/` files."""
         self._held = {folder: path for path in base if (folder := _folder_of(path))}
@@ -145,7 +152,7 @@ class _Night:
                 self._outcome.added.append(path)
             else:
                 old = self._read(path)
-                if rows.without_stamps(old) == rows.without_stamps(form):
+                if self._says_the_same(query, old, form):
                     self._same(path, old, form)
                     continue
                 if self._stale:
@@ -156,6 +163,11 @@ class _Night:
                     self.anomalies.append(Anomaly(name, UNSTAMPED))
             self._said[query] = form
             self._staged.edits[path] = self._blob(form)
+
+    def _says_the_same(self, query: str, old: bytes, form: bytes) -> bool:
+        if rows.without_stamps(old) == rows.without_stamps(form):
+            return True
+        return query == "schedule" and rows.moved_on(old, form, self._today)
 
     # documents
 

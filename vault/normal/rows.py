@@ -50,9 +50,9 @@ def normal_form(query: str, rows: Iterable[Row]) -> bytes:
 
 
 def fields(prefix: str, values: Mapping[str, str | None], without: Sequence[str] = ()) -> Iterator[str]:
-    """A line for each column that is not NULL, sorted; `without` columns are left out."""
+    """A line for each column that is not NULL, sorted; `without` columns are left out, and so is whose row it is."""
     for column, value in sorted(values.items()):
-        if value is not None and column not in without:
+        if value is not None and column != PATIENT_ID and column not in without:
             yield f"{prefix}{column_name(column)} UT {quote(value)}"
 
 
@@ -93,6 +93,23 @@ def changed_without_stamp(old: bytes, new: bytes) -> list[str]:
         for name, (said, stamped) in after.items()
         if name in before and stamped and before[name][1] == stamped and before[name][0] != said
     ]
+
+
+def moved_on(old: bytes, new: bytes, today: str) -> bool:
+    """Whether two schedules differ in nothing but the time that they look at, from `today` (ISO 8601) on.
+
+    Yesterday's appointments leave a schedule and those of a day more enter it every night; what both look at must be
+    the same, and there must be something that both look at, or nothing ahead.
+    """
+    before, after = (list(parse(form).values()) for form in (old, new))
+    ahead = [row for row in before if row.get("starts", "") >= today]
+    horizon = max((row["starts"] for row in ahead), default="")
+    shared = [row for row in after if today <= row.get("starts", "") <= horizon]
+    return _content(ahead) == _content(shared) and bool(ahead or not after)
+
+
+def _content(table: Iterable[Mapping[str, str]]) -> list[list[tuple[str, str]]]:
+    return sorted(sorted((name, value) for name, value in row.items() if name not in STAMPS) for row in table)
 
 
 def parse(form: bytes) -> dict[str, dict[str, str]]:
