@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -68,30 +68,15 @@ def status(config: Config) -> Status:
         except IntegrityError as error:
             result.damaged.append(Failure(repository.path.name, str(error)))
     try:
-        runs = _runs(root)
-        result.last_hour = _last_hour(root)
+        _add_runs(result, Pseudonyms.load(config.vault.pseudonym_key))
     except VaultError as error:
         result.damaged.append(Failure("ledger.git", str(error)))
-        runs = []
-    if runs:
-        result.last_run = runs[0]
-        _add_runs(result.patients, runs, Pseudonyms.load(config.vault.pseudonym_key))
     result.unfinished = sorted(_names(root / "inbox"))
     result.unfinished_hours = sorted(_names(root / "hourly"))
     result.waiting = len(_names(root / "outbox"))
     result.quarantined = sum(name.endswith(".dcm") for name in _names(root / "quarantine"))
     result.off = _off(config)
     return result
-
-
-def _runs(root: Path) -> list[dict[str, Any]]:
-    ledger = Ledger(root)
-    return list(islice(ledger.events("runs"), RUNS_READ)) if ledger.head() else []
-
-
-def _last_hour(root: Path) -> dict[str, Any] | None:
-    ledger = Ledger(root)
-    return next(ledger.events("hourly"), None) if ledger.head() else None
 
 
 def _kept(repository: PatientRepository) -> PatientStatus:
@@ -102,12 +87,15 @@ def _kept(repository: PatientRepository) -> PatientStatus:
     return PatientStatus(commit=tip, when=repository.commit_info(tip).when, objects=objects)
 
 
-def _add_runs(
-    patients: Mapping[str, PatientStatus], runs: Iterable[Mapping[str, Any]], pseudonyms: Pseudonyms
-) -> None:
-    """Fill in each patient's newest run."""
-    unknown = {pseudonyms.of(patient): entry for patient, entry in patients.items()}
-    for run in runs:
+def _add_runs(result: Status, pseudonyms: Pseudonyms) -> None:
+    """Fill in the last run, and each patient's newest one; reads no more runs than that takes."""
+    ledger = Ledger(result.root)
+    if not ledger.head():
+        return
+    result.last_hour = next(ledger.events("hourly"), None)
+    unknown = {pseudonyms.of(patient): entry for patient, entry in result.patients.items()}
+    for run in islice(ledger.events("runs"), RUNS_READ):
+        result.last_run = result.last_run or run
         for pseudonym in run["patients"].keys() & unknown.keys():
             entry = unknown.pop(pseudonym)
             entry.run = run["run"]

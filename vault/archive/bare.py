@@ -47,6 +47,7 @@ class BareRepository:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._packed: dict[str, frozenset[bytes]] = {}
+        self._last_commit: dict[str, pygit2.Commit] = {}
 
     @cached_property
     def _repository(self) -> pygit2.Repository:
@@ -81,7 +82,7 @@ class BareRepository:
 
     def commit_info(self, oid: str) -> CommitInfo:
         """Return what a commit says about itself."""
-        return history.info(history.read_commit(self._repository, oid))
+        return history.info(self._commit(oid))
 
     def log(self, branch: str = "main") -> Iterator[CommitInfo]:
         """Yield a branch's commits, newest first."""
@@ -235,7 +236,13 @@ class BareRepository:
             raise _explained(error) from error
 
     def _root(self, commit: str | None) -> bytes | None:
-        return bytes(history.read_commit(self._repository, commit).tree_id.raw) if commit else None
+        return bytes(self._commit(commit).tree_id.raw) if commit else None
+
+    def _commit(self, oid: str) -> pygit2.Commit:
+        """Return a commit; the last one is remembered, since what it says and what it holds are asked in turn."""
+        if oid not in self._last_commit:
+            self._last_commit = {oid: history.read_commit(self._repository, oid)}
+        return self._last_commit[oid]
 
     def _read_tree(self, oid: bytes) -> bytes:
         return self._objects.raw(oid.hex(), "tree")

@@ -10,7 +10,6 @@ import pygit2
 
 from vault.archive import layout, sums
 from vault.archive.bare import BareRepository, Edits
-from vault.archive.gitaccess import open_repository
 from vault.archive.objects import sha256
 from vault.archive.signing import Signer
 from vault.errors import DAMAGED, IntegrityError, VaultError
@@ -40,9 +39,21 @@ class PatientRepository(BareRepository):
         path = _path(root, patient_id)
         if not path.is_dir():
             return None
-        if _stored_id(path) != patient_id:
+        repository = cls._at(path)
+        if repository.patient_id != patient_id:
             raise IntegrityError(f"A patient's repository is marked as another patient's. {DAMAGED}")
-        return cls(path, patient_id)
+        return repository
+
+    @classmethod
+    def _at(cls, path: Path) -> PatientRepository:
+        """Return the repository at `path`, which says itself whose it is."""
+        repository = cls(path, "")
+        _ = repository._repository  # another user's is refused here
+        try:
+            repository.patient_id = str(pygit2.Config(str(path / "config"))[_PATIENT])
+        except (KeyError, OSError, pygit2.GitError) as error:
+            raise IntegrityError(f"A repository does not say which patient it is of. {DAMAGED}") from error
+        return repository
 
     @classmethod
     def create(cls, root: Path, patient_id: str, allowed_signers: Path | None = None) -> PatientRepository:
@@ -109,7 +120,7 @@ def all_repositories(root: Path, damaged: list[Failure] | None = None) -> Iterat
     """
     for path in sorted((root / FOLDER).glob("[!.]*.git")):
         try:
-            yield PatientRepository(path, _stored_id(path))
+            yield PatientRepository._at(path)
         except IntegrityError as error:
             if damaged is None:
                 raise
@@ -118,11 +129,3 @@ def all_repositories(root: Path, damaged: list[Failure] | None = None) -> Iterat
 
 def _path(root: Path, patient_id: str) -> Path:
     return root / FOLDER / f"{safe_name(patient_id)}.git"
-
-
-def _stored_id(path: Path) -> str:
-    config: pygit2.Config = open_repository(path).config
-    try:
-        return str(config[_PATIENT])
-    except KeyError as error:
-        raise IntegrityError(f"A repository does not say which patient it is of. {DAMAGED}") from error
