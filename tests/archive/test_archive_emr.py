@@ -244,6 +244,13 @@ def test_a_document_that_the_fetch_did_not_get_to_is_not_retrieved(held):
     assert staged.edits == {}
 
 
+def test_without_a_store_of_documents_those_held_are_left_alone(held):
+    staged = Staged()
+    run = held.folder / "run-1"
+    stage_emr(staged, held.tree, held.open, run, PATIENT, run, today=date(2026, 11, 25), documents=False)
+    assert (counts(staged), staged.edits) == (([], [], [], 0, 0, 0), {})
+
+
 def test_two_rows_of_one_key_are_one_document_and_a_failure(department):
     staged = department.night({"documents": [listed(), listed(title="other")]})
     assert counts(staged) == ([CONSENT], [], [], 0, 0, 1)

@@ -7,14 +7,16 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import smbclient
 from hypothesis import given
 from hypothesis import strategies as st
-from samba import missing_samba, samba
+from samba import missing_samba, samba, stop
 
 from vault.errors import UsageError
 from vault.files import CHUNK
@@ -158,6 +160,19 @@ class TestFolder(DocumentContract):
             with pytest.raises(DocumentError, match="no file"):
                 read(store, "s")
 
+    def test_a_file_that_we_may_not_read(self):
+        with tempfile.TemporaryDirectory() as folder:  # pytest's own folders are closed to others
+            Path(folder).chmod(0o755)
+            (Path(folder) / "a.pdf").write_bytes(b"x")
+            (Path(folder) / "a.pdf").chmod(0o000)
+            before = os.geteuid()
+            os.seteuid(before or 65534)  # root may read everything
+            try:
+                with pytest.raises(DocumentError, match="Permission denied"):
+                    read(FolderStore(folder), "a.pdf")
+            finally:
+                os.seteuid(before)
+
     def test_a_root_that_is_away_says_so_once_for_all(self, tmp_path):
         with pytest.raises(DocumentsAwayError, match="is it mounted"):
             read(FolderStore(str(tmp_path / "none")), "a")
@@ -228,6 +243,27 @@ class TestShare(DocumentContract):
         inbox.write_rows("P1", {"documents": [row("7", NAME)]})
         assert fetch_all(store, inbox, Known(tmp_path), ["P1"], lambda _: {}) == []
         assert [item.path.read_bytes() for item in inbox.documents("P1")] == [CONTENT]
+
+
+@pytest.mark.system
+def test_a_server_that_dies_in_mid_document_is_away(tmp_path):
+    if missing_samba():
+        pytest.skip(missing_samba())
+    (tmp_path / "share").mkdir()
+    (tmp_path / "share" / "big").write_bytes(bytes(5 * CHUNK))
+    with samba(tmp_path / "share") as dying:
+        store = open_store(dying.url, dying.user, dying.password, timeout=5)
+        with store.open("big") as document:
+            pieces = document.chunks()
+            next(pieces)
+            stop(dying.process)
+            with pytest.raises(DocumentsAwayError, match="went away"):
+                list(pieces)
+        inbox = EmrInbox(tmp_path)
+        inbox.write_rows("P1", {"documents": [row("7", "big")]})
+        failures = fetch_all(store, inbox, Known(tmp_path), ["P1"], lambda _: {})
+    assert [failure.subject for failure in failures] == ["documents"]
+    assert list(inbox.documents("P1")) == []
 
 
 def test_a_server_that_never_answers_costs_the_timeout():
@@ -374,31 +410,37 @@ def test_half_a_note_is_none(tmp_path):
 
 MEMORY = """
 import resource, sys
-from vault.rois.document_folder import FolderStore
-from vault.rois.documents import fetch_all
+from pathlib import Path
+from vault.model import Row
+from vault.rois.documents import fetch_all, open_store
 from vault.rois.emr_inbox import EmrInbox
 from vault.rois.known import Known
-from vault.model import Row
-from pathlib import Path
-root, run = map(Path, sys.argv[1:])
-inbox = EmrInbox(run)
-inbox.write_rows("P1", {"documents": [Row("documents", {"document_key": "1", "file": "big"})]})
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-assert fetch_all(FolderStore(str(root)), inbox, Known(run), ["P1"], lambda _: {}) == []
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, sum(1 for _ in inbox.documents("P1")))
+place, user, password, run = sys.argv[1:]
+store, inbox = open_store(place, user, password), EmrInbox(Path(run))
+for size in ("small", "big"):
+    inbox.write_rows("P1", {"documents": [Row("documents", {"document_key": size, "file": size})]})
+    assert fetch_all(store, inbox, Known(Path(run)), ["P1"], lambda _: {}) == []
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(sorted(item.path.stat().st_size for item in inbox.documents("P1")))
 """
+
+
+def passes_in_flat_memory(root, place, user, password, run):
+    with (root / "big").open("wb") as file:
+        file.truncate(100_000_000)
+    (root / "small").write_bytes(bytes(5 * CHUNK))
+    command = [sys.executable, "-c", MEMORY, place, user, password, run]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    before, after, sizes = done.stdout.splitlines()
+    assert sizes == f"[{5 * CHUNK}, 100000000]"
+    assert int(after) - int(before) < 16_000  # kilobytes
 
 
 def test_a_document_of_100_mb_passes_in_flat_memory(tmp_path):
     (tmp_path / "root").mkdir()
-    with (tmp_path / "root" / "big").open("wb") as file:
-        file.truncate(100_000_000)
-    done = subprocess.run(
-        [sys.executable, "-c", MEMORY, tmp_path / "root", tmp_path / "run"],
-        capture_output=True,
-        check=True,
-        text=True,
-    )
-    kilobytes, documents = map(int, done.stdout.split())
-    assert documents == 1
-    assert kilobytes < 16_000
+    passes_in_flat_memory(tmp_path / "root", str(tmp_path / "root"), "", "", tmp_path / "run")
+
+
+@pytest.mark.system
+def test_a_document_of_100_mb_passes_from_the_share_in_flat_memory(server, tmp_path):
+    passes_in_flat_memory(server.share, server.url, server.user, server.password, tmp_path / "run")

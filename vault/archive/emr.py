@@ -63,15 +63,16 @@ def stage_emr(
     workspace: Path,
     *,
     today: date,
+    documents: bool = True,
     stale: bool = False,
 ) -> list[Anomaly]:
     """Add what the EMR said of one patient to `staged`, the night's DICOM objects: edits, account and `patient.json`.
 
     `base` is the tree before the night and `open_blob` opens its blobs; `folder` is the run's inbox; long normal
     forms wait in `workspace` for the commit. `today` is the run's own day: an appointment that a schedule no longer
-    shows because it is over is no change. With `stale`, a later run has committed since: what is held is neither
-    overwritten nor removed. To be called for every patient, whether or not the database was asked, since
-    `patient.json` is put together here. Raises OSError when our own disk fails.
+    shows because it is over is no change. Without `documents`, no store of them is configured. With `stale`, a later
+    run has committed since: what is held is neither overwritten nor removed. To be called for every patient, whether
+    or not the database was asked, since `patient.json` is put together here. Raises OSError when our own disk fails.
     """
     night = _Night(staged, base, open_blob, workspace, today.isoformat(), stale)
     inbox = EmrInbox(folder)
@@ -80,7 +81,7 @@ def stage_emr(
         staged.outcome.failed.extend(inbox.failures(patient_id))
         if answered is not None:
             night.stage_rows(answered)
-            if "documents" in answered:
+            if documents and "documents" in answered:
                 arrived: dict[str, InboxDocument | KnownDocument] = {**Known(folder).read(patient_id)}
                 arrived |= {item.key: item for item in inbox.documents(patient_id)}
                 night.stage_documents(answered["documents"], arrived)
