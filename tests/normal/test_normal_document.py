@@ -156,6 +156,30 @@ def test_pictures_and_strikes_of_a_docx_show(said):
     assert words(said(docx([deleted]))) == ["[deleted: 70]72 Gy"]
 
 
+def test_words_that_were_cut_into_pieces_are_one(said):
+    run = '<w:r><w:rPr><w:strike/></w:rPr><w:t xml:space="preserve">{}</w:t></w:r>'.format
+    assert words(said(docx([f"<w:p>{run('7')}{run('8 G')}{run('y')}</w:p>"]))) == ["[struck: 78 Gy]"]
+    assert words(said(b"<html><s>7<b>8</b></s><del> Gy</del> x")) == ["[struck: 78 Gy] x"]
+    assert words(said(rtf(r"{\strike 7}{\strike\b 8}{\strike  Gy} x"))) == ["[struck: 78 Gy] x"]
+
+
+WORD_RTF = rb"""{\rtf1\ansi\ansicpg1252\uc1\deff0{\fonttbl{\f0\froman\fcharset0{\*\panose 0202}Times;}
+{\f3\fcharset2 Symbol;}}
+{\stylesheet{\ql \snext0 Normal;}{\*\cs10 \additive Default;}}{\*\latentstyles\lsdstimax156}{\*\rsidtbl \rsid5}
+{\info{\title x}}
+{\*\pnseclvl1\pnucrm{\pntxta .}}{\header \pard{\insrsid5 Klinik f\'fcr Strahlen\par }}\pard{\b Aufkl\'e4rung}{\insrsid5
+ hier\par }\trowd\cellx4500 {Feld\cell MU\cell }{\trowd\row }{\field{\*\fldinst{HYPERLINK "x"}}{\fldrslt{\ul link}}}\par
+{\listtext\pard\f3 \'b7\tab}eins\par {\object\objemb{\*\objclass Word}{\*\objdata 01}{\result{\pict\wmetafile8 0100}}}
+{\*\shppict{\pict{\*\picprop{\sp{\sn x}{\sv 1}}}\pngblip{\*\blipuid 00aa}8950}}{\nonshppict{\pict 0102}}
+{\*\bkmkstart a}}"""
+
+
+def test_rtf_as_word_writes_it(said):
+    lines = said(WORD_RTF)
+    assert words(lines) == ["Klinik für Strahlen", "Aufklärung hier", "Feld", "MU", "link", "· eins"]
+    assert sum(line.startswith("part OB") for line in lines) == 3  # the object, how it looks, and the picture
+
+
 def test_headers_notes_and_tables_of_a_docx_are_said(said):
     header = f'<w:hdr xmlns:w="{WORD}">{paragraph("Ward 3")}</w:hdr>'
     table = (

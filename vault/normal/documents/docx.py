@@ -18,7 +18,7 @@ from xml.sax.handler import ContentHandler, feature_namespaces
 from defusedxml import DefusedXmlException
 from defusedxml.sax import make_parser
 
-from vault.normal.documents.items import Item, TooMuchError, UnreadableError, carried, text
+from vault.normal.documents.items import Item, TooMuchError, UnreadableError, carried, marked, text
 
 UNPACKED_MAXIMUM = 128 << 20
 """Bytes that all parts together may unpack to."""
@@ -85,7 +85,7 @@ class _Paragraphs(ContentHandler):
     def __init__(self) -> None:
         super().__init__()
         self._items: list[Item] = []
-        self._open: list[list[str]] = [[]]
+        self._open: list[list[tuple[str, str]]] = [[]]
         self._in_text = False
         self._deleted = self._struck = False
 
@@ -106,13 +106,13 @@ class _Paragraphs(ContentHandler):
                 self._in_text = name[1] != "instrText"
                 self._deleted = name[1] == "delText"
             case "tab" | "br" | "cr":
-                self._open[-1].append(" ")
+                self._say(" ")
             case "noBreakHyphen":
-                self._open[-1].append("-")
+                self._say("-")
             case "sym":
-                self._open[-1].append(_symbol(said.get("char", "")))
+                self._say(_symbol(said.get("char", "")))
             case "checked":
-                self._open[-1].append("[ ]" if said.get("val") in _OFF else "[x]")
+                self._say("[ ]" if said.get("val") in _OFF else "[x]")
             case struck if struck in _STRUCK:
                 self._struck = said.get("val") not in _OFF
 
@@ -121,13 +121,16 @@ class _Paragraphs(ContentHandler):
         if name[1] in {"t", "delText"}:
             self._in_text = False
         elif name[1] == "p" and len(self._open) > 1:
-            self._items.extend(text("".join(self._open.pop())))
+            self._items.extend(text(marked(self._open.pop())))
 
     def characters(self, content: str) -> None:
         """Take text."""
-        if self._in_text and content:
-            mark = "deleted" if self._deleted else "struck" if self._struck else ""
-            self._open[-1].append(f"[{mark}: {content}]" if mark else content)
+        if self._in_text:
+            self._say(content)
+
+    def _say(self, said: str) -> None:
+        mark = "deleted" if self._deleted else "struck" if self._struck else ""
+        self._open[-1].append((mark, said))
 
 
 def _symbol(code: str) -> str:

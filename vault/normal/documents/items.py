@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 
@@ -31,6 +33,18 @@ def text(words: str) -> Iterator[Item]:
     said = " ".join(words.split())
     if said:
         yield Item("text", "", said)
+
+
+def marked(pieces: Iterable[tuple[str, str]]) -> str:
+    """Text from its pieces, each with what was done to it (`struck`, `deleted`), if anything.
+
+    Word processors cut a word into pieces as they like: what follows each other under one mark is said as one.
+    """
+    said = []
+    for mark, group in groupby(pieces, key=itemgetter(0)):
+        words = "".join(piece for _, piece in group)
+        said.append(f"[{mark}: {words}]" if mark and words.strip() else words)
+    return "".join(said)
 
 
 def carried(kind: str, pieces: Iterable[bytes], label: str = "", note: str = "") -> Item:

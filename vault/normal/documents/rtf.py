@@ -12,10 +12,9 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import groupby
 from pathlib import Path
 
-from vault.normal.documents.items import Item, TooMuchError, UnreadableError, carried, text
+from vault.normal.documents.items import Item, TooMuchError, UnreadableError, carried, marked, text
 
 SIZE_MAXIMUM = 256 << 20
 """Bytes of a file that is read."""
@@ -205,10 +204,7 @@ class _Reader:
 
     def _end_line(self) -> Iterator[Item]:
         self._flush()
-        said = ""
-        for mark, pieces in groupby(self._line, key=lambda piece: piece[0]):
-            words = "".join(piece[1] for piece in pieces)
-            said += f"[{mark}: {words}]" if mark else words
+        said = marked(self._line)
         self._line.clear()
         yield from text(said.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 

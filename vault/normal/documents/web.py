@@ -14,7 +14,7 @@ from email.parser import BytesParser
 from html.parser import HTMLParser
 from pathlib import Path
 
-from vault.normal.documents.items import Item, TooMuchError, UnreadableError, carried, text
+from vault.normal.documents.items import Item, TooMuchError, UnreadableError, carried, marked, text
 from vault.normal.documents.plain import decoded
 
 SIZE_MAXIMUM = 128 << 20
@@ -86,7 +86,7 @@ class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.items: list[Item] = []
-        self._line: list[str] = []
+        self._line: list[tuple[str, str]] = []
         self._unseen = self._struck = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -100,13 +100,13 @@ class _Reader(HTMLParser):
         elif tag == "img":
             self._picture(said)
         elif tag == "input" and (said.get("type") or "").lower() in {"checkbox", "radio"}:
-            self._line.append("[x]" if "checked" in said else "[ ]")
+            self._say("[x]" if "checked" in said else "[ ]")
         elif tag == "input":
-            self._line.append(f" {said.get('value') or ''} ")
+            self._say(f" {said.get('value') or ''} ")
 
     def _picture(self, said: dict[str, str | None]) -> None:
         source = said.get("src") or ""
-        self._line.append(f" {said.get('alt') or ''} ")
+        self._say(f" {said.get('alt') or ''} ")
         if source.startswith("data:"):
             self.items.append(carried("part", [source.encode("utf-8", "replace")], note="data"))
 
@@ -120,9 +120,12 @@ class _Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if not self._unseen and data:
-            self._line.append(f"[struck: {data}]" if self._struck and data.strip() else data)
+            self._say(data)
+
+    def _say(self, said: str) -> None:
+        self._line.append(("struck" if self._struck else "", said))
 
     def end_line(self) -> None:
         """What came since the last block is a line."""
-        self.items.extend(text("".join(self._line)))
+        self.items.extend(text(marked(self._line)))
         self._line.clear()
