@@ -1,6 +1,7 @@
 # make demo   see the vault at work: a simulated department, two nights, in ./demo
 # make test   every test, real DICOM servers included
 # make bench  measure it beside restic, borg, DCMTK and Orthanc; writes docs/benchmarks.md. BENCH_ARGS="--patients 1"
+# make fuzz   hostile objects against the normal form, until a million held; FUZZ_ARGS="--runs 10000 --seed 2"
 # make check  style, types, import directions
 # Each of them sets up what it needs.
 
@@ -10,8 +11,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+FUZZ_ARGS ?=
 
-.PHONY: install demo test bench check clean system-packages
+.PHONY: install demo test bench fuzz check clean system-packages
 .DEFAULT_GOAL := install
 
 install: $(STAMP)
@@ -35,6 +37,9 @@ test: $(STAMP) system-packages
 bench: $(STAMP) system-packages
 	@sh tools/system-packages.sh restic borgbackup
 	$(BIN)/python -m bench --output docs/benchmarks.md $(BENCH_ARGS)
+
+fuzz: $(STAMP)
+	$(BIN)/python tests/fuzz/fuzz_run.py $(FUZZ_ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check
