@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from test_archive_stage import plan, record
 
 from vault.archive.blobs import Bytes
-from vault.archive.emr import UNSTAMPED, Anomaly, file_name, held_documents, is_document, stage_emr
+from vault.archive.emr import UNSTAMPED, Anomaly, stage_emr
 from vault.archive.emr_forms import renormalized
+from vault.archive.emr_paths import file_name, held_documents, is_document
 from vault.archive.repository import PatientRepository
 from vault.archive.stage import Stage, Staged
 from vault.digests import digest_file
@@ -240,8 +241,12 @@ def test_a_document_whose_file_is_missing_is_not_retrieved_and_never_removed(hel
 
 def test_a_document_that_the_fetch_did_not_get_to_is_not_retrieved(held):
     staged = held.night({"documents": [listed(), listed("7-2")]}, fetch=False)
-    assert [failure.subject for failure in staged.outcome.failed] == ["document 7-1", "document 7-2"]
+    assert [(failure.subject, failure.reason[:15]) for failure in staged.outcome.failed] == [
+        ("documents", "2 not retrieved")
+    ]
     assert staged.edits == {}
+    staged = held.night({"documents": [listed()]}, fetch=False)
+    assert [failure.subject for failure in staged.outcome.failed] == ["document 7-1"]
 
 
 def test_without_a_store_of_documents_those_held_are_left_alone(held):

@@ -12,7 +12,8 @@ import pytest
 from sql_kit import configuration
 
 from vault.archive.blobs import Bytes
-from vault.archive.emr import Anomaly, held_documents, stage_emr
+from vault.archive.emr import Anomaly, stage_emr
+from vault.archive.emr_paths import held_documents
 from vault.archive.stage import Staged
 from vault.department.database import DOCUMENTS, connection_string, write
 from vault.department.nights import revised_patient, tampered_patient

@@ -1,9 +1,5 @@
 """From the EMR's inbox to what is committed: documents and database rows that are new, changed, re-encoded, gone.
 
-    documents/<document key>/<file name>      a document's bytes as received
-    documents/<document key>/record.txt       its normal form: the row, its stamps, the text
-    database/<query>.txt                      the normal form of a query's rows
-
 It is staged beside the DICOM objects of the same night, and by the same rules: a document is what its key says,
 wherever it lies; only a query that was answered may say that one is gone; what it lists and the store did not give is
 *not retrieved*, which is never *removed*.
@@ -11,14 +7,20 @@ wherever it lies; only a query that was answered may say that one is gone; what 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path, PurePosixPath
 
 from vault.archive import summary, summary_rows
 from vault.archive.blobs import Blob, Bytes, File, hash_file
+from vault.archive.emr_paths import (
+    FILED,
+    database_path,
+    document_folder,
+    file_name,
+    record_path,
+)
 from vault.archive.stage import OpenBlob, Staged, Tree
 from vault.errors import VaultError
 from vault.files import CHUNK
@@ -29,18 +31,8 @@ from vault.rois.documents import not_retrieved
 from vault.rois.emr_inbox import EmrInbox, InboxDocument
 from vault.rois.known import Known, KnownDocument
 
-FILED = ("contacts", "demographics", "plans", "prescriptions", "schedule")
-"""Queries whose rows are kept in `database/`."""
-
-RECORD = "record.txt"
-"""The normal form in a document's folder."""
-
 IN_MEMORY = 256 << 10
 """Bytes of a normal form that waits in memory for the commit; a longer one waits on disk."""
-
-_SUFFIX = re.compile(r"~~?[0-9a-v]*$")
-_EXTENSION = re.compile(r"(?<=[^.])\.[0-9A-Za-z]{1,8}$")
-_RESERVED = frozenset((RECORD, "sha256sums"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,34 +83,6 @@ def stage_emr(
     return night.anomalies
 
 
-def held_documents(tree: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The documents of a tree (path and blob id): folder, which is the `safe_name` of the key, to blob id."""
-    found = {}
-    for path, oid in tree:
-        parts = PurePosixPath(path).parts
-        if is_document(path):
-            found[parts[1]] = oid
-    return found
-
-
-def is_document(path: str) -> bool:
-    """Whether `path` of a tree is a document's bytes."""
-    parts = path.split("/")
-    return len(parts) == 3 and parts[0] == "documents" and parts[2] not in (RECORD, "SHA256SUMS")
-
-
-def file_name(original: str) -> str:
-    """The name of a document in its folder: harmless, and still with the extension that a computer opens it by.
-
-    It need not be unique, since a folder has one document: so it goes without the suffix that tells case apart.
-    """
-    name = _SUFFIX.sub("", safe_name(original))
-    extension = _EXTENSION.search(original)
-    if extension and not name.endswith(extension[0]):
-        name += extension[0]
-    return f"~{name}" if not name or name.lower() in _RESERVED else name
-
-
 class _Night:
     """The state of one patient's staging."""
 
@@ -139,7 +103,7 @@ class _Night:
         one that is made anyway."""
         self._said: dict[str, bytes] = {}
         """Tonight's `database/` files."""
-        self._held = {folder: path for path in base if (folder := _folder_of(path))}
+        self._held = {folder: path for path in base if (folder := document_folder(path))}
 
     # the database
 
@@ -178,6 +142,7 @@ class _Night:
         """Account for every document that the database lists, and for those that it no longer does."""
         failed = {failure.subject for failure in self._outcome.failed}
         present: set[str] = set()
+        missing: list[str] = []
         for row in listed:
             key = row.fields.get("document_key") or ""
             folder = safe_name(key)
@@ -192,14 +157,22 @@ class _Night:
                     not self._stage_document(folder, row, arrived.get(key))
                     and f"document {key}" not in failed
                 ):
-                    self._outcome.failed.append(not_retrieved(key, _NOT_GIVEN))
+                    missing.append(key)
             except VaultError as error:
                 self._fail(f"document {key}", str(error))
+        self._say_missing(missing)
         if not self._stale:
             for folder, path in self._held.items():
                 if folder not in present:
                     self._outcome.removed.append(path)
-                    self._staged.edits[path] = self._staged.edits[_record(folder)] = None
+                    self._staged.edits[path] = self._staged.edits[record_path(folder)] = None
+
+    def _say_missing(self, keys: Sequence[str]) -> None:
+        """Say what the fetch did not get to, in one line: a store that is away would fill pages."""
+        if len(keys) == 1:
+            self._outcome.failed.append(not_retrieved(keys[0], _NOT_GIVEN))
+        elif keys:
+            self._fail("documents", f"{len(keys)} not retrieved: {_NOT_GIVEN}")
 
     def _stage_document(self, folder: str, row: Row, arrived: InboxDocument | KnownDocument | None) -> bool:
         """Stage one document; False where it was not retrieved."""
@@ -211,7 +184,7 @@ class _Night:
             file, same = None, True
         else:  # or noted as one that the vault no longer has
             return False
-        record = _record(folder)
+        record = record_path(folder)
         if held is None or record not in self._base:
             if file is None:
                 return False
@@ -295,20 +268,7 @@ class _Night:
         self._outcome.failed.append(Failure(subject, reason))
 
 
-_NOT_GIVEN = "the database lists it, and the fetch did not get to it; the next run fetches it."
+_NOT_GIVEN = "listed by the database, but the fetch did not get there; the next run fetches them."
 _LATER = (
     "came in a run that was interrupted, and a later run has committed another version since: that is kept"
 )
-
-
-def database_path(query: str) -> str:
-    """Where the rows of a query are kept in the tree."""
-    return f"database/{query}.txt"
-
-
-def _record(folder: str) -> str:
-    return f"documents/{folder}/{RECORD}"
-
-
-def _folder_of(path: str) -> str:
-    return path.split("/")[1] if is_document(path) else ""

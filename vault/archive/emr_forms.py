@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from vault.archive.blobs import Blob, Bytes
-from vault.archive.emr import FILED, RECORD, database_path, is_document
+from vault.archive.emr_paths import FILED, RECORD, database_path, is_document
 from vault.archive.stage import OpenBlob, Tree
 from vault.files import CHUNK
 from vault.normal import document, rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import PurePosixPath
 
-from vault.archive.emr import is_document
+from vault.archive.emr_paths import is_document
 from vault.archive.stage import modality_of
 from vault.model import PatientOutcome, RunID
 
@@ -23,7 +23,7 @@ def night_message(outcome: PatientOutcome, run: RunID, retrieved_from: str, norm
     for kind in KINDS:
         paths = getattr(outcome, kind)
         if paths:
-            counts = Counter(map(_kind, paths))
+            counts = Counter(map(kind_of, paths))
             parts.append(f"{', '.join(f'{n} {name}' for name, n in sorted(counts.items()))} {kind}")
             body.extend(_listing(kind, paths))
     trailers = [f"Run: {run}", f"Retrieved-From: {retrieved_from}", f"Normal-Form: {normal_form}"]
@@ -43,7 +43,7 @@ def normal_form_message(run: RunID, old: str, new: str, count: int) -> str:
     )
 
 
-def _kind(path: str) -> str:
+def kind_of(path: str) -> str:
     """What `path` is called in a subject: its modality, `document`, or the query whose rows it holds."""
     return modality_of(path) or ("document" if is_document(path) else PurePosixPath(path).stem)
 

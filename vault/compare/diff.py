@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from vault.archive.emr import RECORD, is_document
+from vault.archive.emr_paths import RECORD, is_document
 from vault.archive.repository import PatientRepository
 from vault.compare.emr import document_title, form_changes
 from vault.compare.flat import DERIVED, json_changes
