@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from pathlib import PurePosixPath
+from collections.abc import Iterable, Iterator, Sequence
 
 from cli.text import printable
+from vault.archive.message import kind_of
 from vault.model import Failure, PatientOutcome
 from vault.sync_report import Delivery, SyncReport
+
+GAPS_SHOWN = 5
+"""Missing objects of one patient that are listed one by one."""
 
 SAID_ONCE = 3
 """Patients with the very same failure, from which on it is printed once for all of them."""
@@ -33,17 +36,30 @@ def _lines(report: SyncReport) -> Iterator[str]:
 
 def _account(report: SyncReport) -> Iterator[str]:
     shared = shared_failures(outcome.failed for outcome in report.patients.values())
+    everywhere = shared_failures(outcome.gaps for outcome in report.patients.values())
     for patient_id, outcome in report.patients.items():
         own = [failure for failure in outcome.failed if failure not in shared]
-        if _has_changed(outcome) or own:
+        missing = [gap for gap in outcome.gaps if gap not in everywhere]
+        if _has_changed(outcome) or own or missing or outcome.anomalies:
             yield f"  {printable(patient_id)}  {_summary(outcome)}"
         yield from (f"    FAILED {failure_text(failure)}" for failure in own)
+        yield from (f"    NOTICE {printable(anomaly)}" for anomaly in outcome.anomalies)
+        yield from _missing(missing)
     for failure, number in shared.items():
         yield f"FAILED for {_count(number, 'patient')}: {failure_text(failure)}"
+    for gap, number in everywhere.items():
+        yield f"MISSING for {_count(number, 'patient')}: {failure_text(gap)}"
     for failure in report.failed:
         yield f"FAILED {failure_text(failure)}"
     for anomaly in report.anomalies:
         yield f"NOTICE {printable(anomaly)}"
+
+
+def _missing(gaps: Sequence[Failure]) -> Iterator[str]:
+    """The gaps of one patient; where they are many, the rest is in `--json`."""
+    yield from (f"    MISSING {failure_text(gap)}" for gap in gaps[:GAPS_SHOWN])
+    if len(gaps) > GAPS_SHOWN:
+        yield f"    MISSING {len(gaps) - GAPS_SHOWN} more; `vault --json sync` lists them all"
 
 
 def shared_failures(failed: Iterable[Iterable[Failure]]) -> dict[Failure, int]:
@@ -75,8 +91,8 @@ def _summary(outcome: PatientOutcome) -> str:
 
 
 def _modalities(paths: list[str]) -> str:
-    counts = Counter(PurePosixPath(path).parts[1] for path in paths)
-    return ", ".join(f"{number} {modality}" for modality, number in sorted(counts.items()))
+    counts = Counter(map(kind_of, paths))
+    return ", ".join(f"{number} {kind}" for kind, number in sorted(counts.items()))
 
 
 def delivery_lines(delivered: Delivery) -> Iterator[str]:

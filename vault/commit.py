@@ -22,6 +22,7 @@ from pathlib import Path
 from vault.archive.blobs import Blob
 from vault.archive.night import Night, commit_night
 from vault.errors import IntegrityError, VaultError
+from vault.examination import gaps
 from vault.model import Failure, PatientID, PatientOutcome
 from vault.rois.inbox import Inbox
 from vault.share.envelope import parse_recipients
@@ -84,7 +85,9 @@ def commit_patient(job: Job, patient_id: PatientID) -> Committed:
     """Commit one patient's night, and seal what it brought. Failures are values, and name no path: it may name her."""
     result = Committed(patient_id)
     try:
-        result.outcome = commit_night(job.night, Inbox(job.inbox), patient_id, at_hand=_sealer(job.sealing))
+        inbox = Inbox(job.inbox)
+        result.outcome = commit_night(job.night, inbox, patient_id, at_hand=_sealer(job.sealing))
+        result.outcome.gaps = gaps(job.night, inbox, patient_id)
         result.done = True
     except OSError as error:
         result.outcome.failed.append(_failure(error.strerror or type(error).__name__))

@@ -90,6 +90,10 @@ class PatientOutcome:
     not_due: int = 0
     complete: bool = False
     failed: list[Failure] = field(default_factory=list)
+    gaps: list[Failure] = field(default_factory=list)
+    """What should be in the vault and is not, though nothing failed: each with its likely reason."""
+    anomalies: list[str] = field(default_factory=list)
+    """What looks as if nobody meant it."""
 
 
 @dataclass(frozen=True, slots=True)

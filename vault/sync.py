@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
@@ -26,11 +26,13 @@ from zoneinfo import ZoneInfo
 import pluggy
 
 from vault import __version__
+from vault.archive.emr_paths import held_documents
 from vault.archive.ledger import Ledger
 from vault.archive.night import Night
-from vault.archive.repository import PatientRepository, all_repositories
+from vault.archive.repository import PatientRepository
 from vault.archive.signing import Signer
 from vault.archive.stage import objects_in
+from vault.charts import retrieve_charts
 from vault.commit import Job, Sealing, commit_patients
 from vault.config import Config
 from vault.delivery import open_outbox, to_share
@@ -42,10 +44,11 @@ from vault.lock import run_lock
 from vault.model import Failure, ObjectKey, PatientID, PatientOutcome, RunID
 from vault.normal.volatile import extended
 from vault.progress import Progress, Silent
-from vault.rois.census import census
+from vault.rois.emr_inbox import EmrInbox
 from vault.rois.inbox import Inbox, unfinished
 from vault.rois.retrieve import retrieve
 from vault.sync_report import SyncReport, counts
+from vault.tonights_census import tonights_patients
 
 RUNS_READ = 60
 """Runs of the ledger that are looked at: more than there are in a week."""
@@ -136,15 +139,26 @@ class _Sync:
     # 1, 2: the only time that the network is open and somebody else's bytes come in
 
     def _retrieve(self, inbox: Inbox, report: SyncReport, patients: Sequence[PatientID] | None) -> None:
+        runs = self._runs(report)
         try:
             with network(self._events, self._config):
                 if patients:
                     patients = list(dict.fromkeys(patients))
                 else:
-                    patients = census(self._config, today=self._now.date(), refused=report.failed)
-                    report.not_in_census = self._held_but_not_in(patients)
+                    patients = tonights_patients(
+                        self._config, runs, self._pseudonyms, report, self._now.date()
+                    )
+                retrieve_charts(
+                    self._config,
+                    inbox,
+                    patients,
+                    report,
+                    now=self._now.replace(tzinfo=None),
+                    held=self._held_documents,
+                    progress=self._progress,
+                )
                 self._progress.start("Retrieving", len(patients))
-                last_complete = self._last_complete(report)
+                last_complete = self._last_complete(runs)
                 for retrieval in retrieve(
                     self._config,
                     patients,
@@ -159,30 +173,34 @@ class _Sync:
             report.failed.append(Failure("retrieval", str(error)))
             report.stopped_by = error.exit_code
 
-    def _held_but_not_in(self, census_of_tonight: Sequence[PatientID]) -> int:
-        named = set(census_of_tonight)
-        held: list[Failure] = []
-        return sum(repository.patient_id not in named for repository in all_repositories(self._root, held))
-
     def _held(self, patient_id: PatientID) -> frozenset[ObjectKey]:
+        parts = (PurePosixPath(path).parts for path in objects_in(self._tree(patient_id)))
+        return frozenset(ObjectKey(part[1], part[2], part[3].removesuffix(".dcm")) for part in parts)
+
+    def _held_documents(self, patient_id: PatientID) -> Mapping[str, str]:
+        return held_documents(self._tree(patient_id).items())
+
+    def _tree(self, patient_id: PatientID) -> Mapping[str, str]:
+        """What the vault has of a patient: nothing, where that can't be read. That is said when it is committed."""
         try:
             repository = PatientRepository.open(self._root, patient_id)
             tip = repository.tip() if repository else None
-            tree = repository.tree(tip) if repository and tip else {}
-        except VaultError:  # said when its night is committed; retrieving everything errs on the safe side
-            return frozenset()
-        parts = (PurePosixPath(path).parts for path in objects_in(tree))
-        return frozenset(ObjectKey(part[1], part[2], part[3].removesuffix(".dcm")) for part in parts)
+            return repository.tree(tip) if repository and tip else {}
+        except VaultError:
+            return {}
 
-    def _last_complete(self, report: SyncReport) -> Callable[[PatientID], date | None]:
-        """When each patient was last retrieved completely, as the ledger has it; never, where it can't be read."""
-        dates: dict[str, date] = {}
+    def _runs(self, report: SyncReport) -> list[dict[str, Any]]:
+        """The last runs, newest first; none where the ledger can't be read."""
         try:
-            runs = list(islice(self._ledger.events("runs"), RUNS_READ))
+            return list(islice(self._ledger.events("runs"), RUNS_READ))
         except VaultError as error:
             report.failed.append(Failure("ledger", str(error)))
             report.integrity |= isinstance(error, IntegrityError)
-            return lambda _: None
+            return []
+
+    def _last_complete(self, runs: list[dict[str, Any]]) -> Callable[[PatientID], date | None]:
+        """When each patient was last retrieved completely, as the ledger has it."""
+        dates: dict[str, date] = {}
         for event in runs:
             started = datetime.fromisoformat(event["started"])
             if started > self._now:  # of a clock that was wrong, then or now
@@ -201,7 +219,8 @@ class _Sync:
 
         A patient who can't be committed (a damaged repository) stays in the inbox for the next run.
         """
-        arrived = inbox.patients()
+        charts = EmrInbox(inbox.folder)
+        arrived = sorted({*inbox.patients(), *charts.patients()})
         committed = []
         self._progress.start("Comparing and committing", len(arrived))
         report.patients.update({patient_id: PatientOutcome() for patient_id in arrived})
@@ -222,6 +241,7 @@ class _Sync:
             return report
         for patient_id in committed:
             inbox.clear(patient_id)
+            charts.clear(patient_id)
         if len(committed) == len(arrived):
             inbox.remove()
         return report
@@ -255,6 +275,8 @@ class _Sync:
             signer=self._signer,
             author=self._config.site.name,
             allowed_signers=self._config.vault.signing_key.parent / "allowed_signers",
+            timezone=self._config.site.timezone,
+            documents=bool(self._config.rois.sql and self._config.rois.sql.documents),
             resumed=resumed,
         )
 
@@ -272,6 +294,8 @@ class _Sync:
                 "new_commit": outcome.new_commit,
                 **counts(outcome),
                 "failed": len(outcome.failed),
+                "gaps": len(outcome.gaps),
+                "anomalies": len(outcome.anomalies),
             }
             for patient_id, outcome in report.patients.items()
         }
@@ -281,6 +305,7 @@ class _Sync:
             "vault": __version__,
             "started": _began(report.run).astimezone(self._now.tzinfo).isoformat(),
             "patients": patients,
+            "census": report.census,
             "anomalies": report.anomalies,
             "failed": len(report.failed),
         }

@@ -34,7 +34,11 @@ class SyncReport:
     """Something in the archive is not what it must be."""
     not_in_census: int | None = None
     """Patients whom the vault holds and tonight's census does not name; None when the caller named the patients."""
+    census: list[str] | None = None
+    """Pseudonyms of the patients whom tonight's census named; None when the caller named them."""
     anomalies: list[str] = field(default_factory=list)
+    off: dict[str, str] = field(default_factory=dict)
+    """Queries that the site's query set leaves out, and what is missing without each."""
     delivered: Delivery = field(default_factory=Delivery)
     resumed: list[SyncReport] = field(default_factory=list)
     """Earlier runs that were interrupted and that this one finished first."""
@@ -47,7 +51,7 @@ class SyncReport:
         """
         if self.integrity or self.delivered.integrity or any(run.integrity for run in self.resumed):
             return ExitCode.INTEGRITY
-        failed = [outcome for outcome in self.patients.values() if outcome.failed]
+        failed = [outcome for outcome in self.patients.values() if outcome.failed or outcome.anomalies]
         if not (failed or self.failed or self.delivered.failed or self.anomalies):
             resumed = any(run.exit_code for run in self.resumed)
             return ExitCode.PARTIAL if resumed else ExitCode.DONE
@@ -63,6 +67,7 @@ class SyncReport:
             "failed": [asdict(failure) for failure in self.failed],
             "anomalies": self.anomalies,
             "not_in_census": self.not_in_census,
+            "off": self.off,
             "delivered": asdict(self.delivered),
             "resumed": [report.as_json() for report in self.resumed],
         }
@@ -81,6 +86,8 @@ def _outcome(outcome: PatientOutcome) -> dict[str, Any]:
         "previous": outcome.old_commit if changed else None,
         **counts(outcome),
         "failed": [asdict(failure) for failure in outcome.failed],
+        "gaps": [asdict(gap) for gap in outcome.gaps],
+        "anomalies": outcome.anomalies,
     }
 
 

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from vault.archive.blobs import Blob, File, hash_file
+from vault.archive.emr import stage_emr
 from vault.archive.message import night_message, normal_form_message
 from vault.archive.repository import PatientRepository
 from vault.archive.signing import Signer
@@ -39,8 +40,12 @@ class Night:
     signer: Signer
     author: str
     allowed_signers: Path
+    timezone: str = "UTC"
+    """IANA name of the department's time zone."""
     resumed: bool = False
     """An earlier run that was interrupted is finished now."""
+    documents: bool = False
+    """Documents are fetched, so that one which the database no longer lists is gone."""
 
 
 def commit_night(
@@ -68,19 +73,33 @@ def commit_night(
         if repository and base and base == tip:
             base = tip = _renormalize(repository, base, night, workspace, failed)
         tree = repository.tree(base) if repository and base else {}
+        open_blob = repository.stream if repository else _no_blob
+        stale = night.resumed and _later_run(repository, base, night.run)
         stage = Stage(
             tree,
-            repository.stream if repository else _no_blob,
+            open_blob,
             workspace,
             night.volatile,
             night.modalities,
             resumed=night.resumed,
-            stale=night.resumed and _later_run(repository, base, night.run),
+            stale=stale,
         )
         arrived = inbox.objects(patient_id, failed, held=lambda name: tree.get(f"{DICOM}{name}"))
         staged = stage.stage(arrived, inbox.retrieval(patient_id))
+        anomalies = stage_emr(
+            staged,
+            tree,
+            open_blob,
+            inbox.folder,
+            patient_id,
+            workspace,
+            today=night.when.date(),
+            documents=night.documents,
+            stale=stale,
+        )
         outcome = staged.outcome
         outcome.failed.extend(failed)
+        outcome.anomalies.extend(f"{each.subject}: {each.text}" for each in anomalies)
         outcome.old_commit = base
         if base != tip:  # this run has committed before it was interrupted
             outcome.new_commit = tip

@@ -221,15 +221,15 @@ class Stage:
     def _lines(self, blob: Blob | str) -> Iterator[Line]:
         if isinstance(blob, str):
             with self._open_blob(blob) as stream:
-                yield from parse(_lines_of(stream))
+                yield from parse(lines_of(stream))
         elif isinstance(blob, File):
             with blob.path.open("rb") as form:
-                yield from parse(_lines_of(form))
+                yield from parse(lines_of(form))
         else:
             yield from parse(blob.data.splitlines(keepends=True))
 
 
-def _lines_of(stream: Readable) -> Iterator[bytes]:
+def lines_of(stream: Readable) -> Iterator[bytes]:
     """The lines of a normal form, without those too long to say anything that a summary needs."""
     rest = b""
     passing_over = False

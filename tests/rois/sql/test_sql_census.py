@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vault.rois.sql.census import FEWEST, implausible
+from vault.rois.plausible import FEWEST, implausible
 
 
 def people(*numbers: int) -> set[str]:
