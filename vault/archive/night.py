@@ -15,6 +15,7 @@ from pathlib import Path
 
 from vault.archive.blobs import Blob, File, hash_file
 from vault.archive.emr import stage_emr
+from vault.archive.emr_forms import renormalized
 from vault.archive.message import night_message, normal_form_message
 from vault.archive.repository import PatientRepository
 from vault.archive.signing import Signer
@@ -22,6 +23,7 @@ from vault.archive.stage import DICOM, Readable, Stage, normal_form_path, object
 from vault.errors import IntegrityError
 from vault.files import CHUNK, private_folder
 from vault.model import Failure, PatientID, PatientOutcome, RunID
+from vault.normal import VERSION
 from vault.normal.dicom import normal_form
 from vault.normal.volatile import VolatileTable
 from vault.rois.inbox import Inbox
@@ -148,6 +150,8 @@ def _renormalize(
             form.path.unlink()
         else:
             edits[normal_form_path(path)] = form
+    if old.partition("+")[0] != str(VERSION):  # a site's volatile attributes are those of DICOM objects
+        edits.update(renormalized(tree, repository.stream, workspace))
     message = normal_form_message(night.run, old, night.volatile.label, len(edits))
     return _commit(repository, base, edits, message, night, even_unchanged=True)
 
