@@ -18,6 +18,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,16 +31,19 @@ PLAN = "VAULT_TEST_FAULT"
 KILLED = 137
 """Exit code of a process that a fault ended, as of one that was killed."""
 
-DISK = ("short", "torn", "before", "after", "ENOSPC", "EIO")
+STALL = 2.0
+"""Seconds that something takes which should take none."""
+
+DISK = ("short", "torn", "before", "after", "ENOSPC", "EIO", "stall")
 """What can happen to an operation on files.
 
 short: a write takes half of the bytes, and what is no write fails with EIO; torn: half of the bytes are written, then
 the process is gone; before, after: the process is gone then; ENOSPC: this and all later ones that need room fail;
-EIO: this one fails.
+EIO: this one fails; stall: it takes a while.
 """
 
-NET = ("short", "before", "after", "ECONNRESET")
-"""What can happen when something is sent or received; `short` takes or gives half."""
+NET = ("short", "before", "after", "ECONNRESET", "stall")
+"""What can happen when something is sent or received: `short` takes or gives half, `stall` ends in a time-out."""
 
 _LOADED = ("cli.main", "cli.sync", "cli.export", "hooks", "vault.sync", "vault.emergency.export")
 """What the commands import."""
@@ -67,6 +71,8 @@ class Ran:
     code: int
     out: str
     err: str
+    memory: int = 0
+    """The most that the command took, in MiB."""
     points: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     """Role and kind to the operations that were met, in order."""
     hit: str = ""
@@ -125,9 +131,9 @@ class Runner:
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
-        code = int(self._process.stdout.readline())
+        code, memory = map(int, self._process.stdout.readline().split())
         out, err = (self._folder.joinpath(name).read_text("utf-8") for name in ("out", "err"))
-        ran = Ran(code, out, err)
+        ran = Ran(code, out, err, memory >> 10)
         for log in self._folder.glob("*.log"):
             for line in log.read_text("utf-8").splitlines():
                 kind, operation = line.split(" ", 1)
@@ -142,7 +148,7 @@ class Runner:
 
 
 def serve() -> None:
-    """Fork for each order on standard input; answer with the exit code of the child."""
+    """Fork for each order on standard input; answer with the exit code of the child, and the KiB it took."""
     for module in _LOADED:
         importlib.import_module(module)
 
@@ -150,8 +156,8 @@ def serve() -> None:
         child = os.fork()
         if child == 0:
             _obey(json.loads(line))
-        _, status = os.waitpid(child, 0)
-        os.write(1, b"%d\n" % os.waitstatus_to_exitcode(status))
+        _, status, used = os.wait4(child, 0)
+        os.write(1, b"%d %d\n" % (os.waitstatus_to_exitcode(status), used.ru_maxrss))
 
 
 def _obey(order: dict[str, Any]) -> NoReturn:
@@ -226,6 +232,11 @@ class _Injector:
             os._exit(KILLED)
         if how == "short" and half is not None:
             return half()
+        if how == "stall":
+            time.sleep(STALL)
+            if self._kind == "disk":
+                return call()
+            raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT), where)
         if how == "ENOSPC":
             self._full = True
         number = getattr(errno, how, errno.EIO)

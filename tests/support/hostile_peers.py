@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 from pynetdicom.dsutils import decode, encode
 
@@ -113,8 +114,9 @@ def store_request(sop_uid: str | bytes, sop_class: str = CT, message: int = 1, *
 
 
 def encoded(dataset: Dataset, syntax: str = EXPLICIT) -> bytes:
-    """A data set's bytes."""
-    return encode(dataset, syntax == IMPLICIT, True) or b""
+    """A data set's bytes, whatever its values."""
+    with disable_value_validation():
+        return encode(dataset, syntax == IMPLICIT, True) or b""
 
 
 def deep(levels: int, *, implicit: bool) -> bytes:
@@ -296,20 +298,6 @@ Script = Callable[["Served", Request], None]
 """What happens instead of the answer to a request. It may raise GoneError at any time."""
 
 
-@dataclass(slots=True)
-class Scripts:
-    """What happens instead of the proper thing; where there is None, that is done."""
-
-    patient: str = "EVIL"
-    """Of whom a query or a retrieval has to be about."""
-    connect: Callable[[Link], None] | None = None
-    """As soon as a connection is there, whoever it is about."""
-    accept: Callable[[Link, bytes], None] | None = None
-    """In place of the answer to an association request, of which it gets the body."""
-    find: Script | None = None
-    retrieve: Script | None = None
-
-
 class Served(Link):
     """A connection of the hostile ROIS, with the proper answers at hand for a script to begin or end with."""
 
@@ -425,16 +413,21 @@ def _names(data: bytes) -> Iterator[tuple[int, str]]:
 
 @dataclass
 class HostileRois:
-    """A ROIS on loopback with `objects`, that does for one patient what `scripts` say. A context manager."""
+    """A ROIS on loopback with `objects`, that for some patients does something else. A context manager."""
 
     objects: Sequence[Dataset]
-    scripts: Scripts
+    find: Mapping[str, Script] = field(default_factory=dict)
+    """What happens instead of the answer to a query about a patient."""
+    retrieve: Mapping[str, Script] = field(default_factory=dict)
+    """What happens instead of a retrieval of a patient's objects."""
+    connect: Callable[[Link], None] | None = None
+    """What happens instead of anything, as soon as a connection is there."""
+    accept: Callable[[Link, bytes], None] | None = None
+    """What happens instead of the answer to an association request, of which it gets the body."""
     receiver_port: int = 0
     ae_title: str = "ROIS"
     host: str = LOOPBACK
     port: int = 0
-    requests: list[int] = field(default_factory=list)
-    """The command fields of what was asked."""
 
     def __enter__(self) -> Self:
         self._listener = socket.create_server((LOOPBACK, 0), backlog=50)
@@ -469,10 +462,8 @@ class HostileRois:
     def about(self, request: Request) -> str:
         """The patient that a request is about, as far as it says or the objects do."""
         asked = request.identifier
-        if asked.get("PatientID"):
-            return str(asked.PatientID)
         owners = {made.StudyInstanceUID: made.PatientID for made in self.objects}
-        return str(owners.get(asked.get("StudyInstanceUID", ""), self.scripts.patient))
+        return str(asked.get("PatientID") or owners.get(asked.get("StudyInstanceUID", ""), ""))
 
     def _listen(self) -> None:
         with suppress(OSError):
@@ -483,27 +474,26 @@ class HostileRois:
 
     def _serve(self, link: Served) -> None:
         with suppress(GoneError, OSError), link:
-            if self.scripts.connect is not None:
-                self.scripts.connect(link)
+            if self.connect is not None:
+                self.connect(link)
                 return
             _, body = link.read_pdu()
-            if self.scripts.accept is not None:
-                self.scripts.accept(link, body)
+            if self.accept is not None:
+                self.accept(link, body)
             else:
                 link.accept(body)
             while (request := link.receive()) is not None:
                 self._obey(link, request)
 
     def _obey(self, link: Served, request: Request) -> None:
-        self.requests.append(request.kind)
-        is_find = request.kind == FIND_RQ
-        script = self.scripts.find if is_find else self.scripts.retrieve
-        if script is not None and self.about(request) == self.scripts.patient:
+        proper, scripts = (
+            (link.find, self.find) if request.kind == FIND_RQ else (link.retrieve, self.retrieve)
+        )
+        script = scripts.get(self.about(request))
+        if script is not None:
             script(link, request)
-        elif is_find:
-            link.find(request)
         else:
-            link.retrieve(request)
+            proper(request)
 
 
 def _listed(value: object) -> list[str]:
