@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vault.department.demo import Demo
     from vault.department.nights import Night
     from vault.department.server import Department
+    from vault.hourly_report import HourlyReport
     from vault.model import PatientID, PatientOutcome
     from vault.sync_report import SyncReport
 
@@ -52,11 +53,17 @@ def _run(context: Context, folder: Path, *, patients: int, nights: int, fresh: b
 
     made = create(folder, patients=patients, nights=nights, now=datetime.now(UTC), fresh=fresh)
     show = _ToPeople(made) if not context.json else None
-    documents, worst, report = [], ExitCode.DONE, None
+    documents, hours, worst, report = [], [], ExitCode.DONE, None
     with made.department() as department:
         if show:
             show.department(department)
-        for _ in range(nights):
+        for number in range(nights):
+            if number:
+                evening = _hourly(context, made, department)
+                worst = max(worst, evening.exit_code)
+                hours.append(evening.as_json())
+                if show:
+                    show.evening(made, evening)
             made, events = made.play(department)
             report = _sync(context, made)
             worst = max(worst, report.exit_code)
@@ -67,7 +74,7 @@ def _run(context: Context, folder: Path, *, patients: int, nights: int, fresh: b
         show.changes(made, report)
         show.what_next(made, report)
     elif context.json:
-        context.emit({"folder": str(made.folder), "nights": documents})
+        context.emit({"folder": str(made.folder), "nights": documents, "hours": hours})
     context.exit(worst)
 
 
@@ -79,6 +86,19 @@ def _sync(context: Context, demo: Demo) -> SyncReport:
     config = demo.config()
     with context.progress() as progress:
         return sync(config, now=demo.run_at(demo.nights), progress=progress, events=hooks.plugins(config))
+
+
+def _hourly(context: Context, demo: Demo, department: Department) -> HourlyReport:
+    """The day after a night, and the last hourly run of it."""
+    import hooks
+    from vault.department.demo import EVENING
+    from vault.hourly import hourly
+
+    demo.work(department)
+    config = demo.config()
+    with context.progress() as progress:
+        now = demo.run_at(demo.nights, EVENING)
+        return hourly(config, now=now, progress=progress, events=hooks.plugins(config))
 
 
 def _serve(context: Context, folder: Path) -> None:
@@ -136,6 +156,14 @@ class _ToPeople:
         click.echo("  What the vault says (vault sync):")
         click.echo(_indented(render(report), 4))
 
+    def evening(self, demo: Demo, report: HourlyReport) -> None:
+        """What the last hourly run of the day says."""
+        from cli.hourly_text import render
+
+        click.echo(f"\nThe day after night {demo.nights}, {report.as_of:%A %Y-%m-%d %H:%M %Z}")
+        click.echo("  What the vault says of the day's treatments (vault hourly):")
+        click.echo(_indented(render(report), 4))
+
     def changes(self, demo: Demo, report: SyncReport) -> None:
         """The comparison report of the last night."""
         click.echo(f"\nWhat changed in night {demo.nights}, patient by patient (vault diff):")
@@ -146,6 +174,8 @@ class _ToPeople:
 
     def what_next(self, demo: Demo, report: SyncReport) -> None:
         """Commands to go on with, each of which works as it is printed."""
+        for page in sorted((demo.folder / "today").glob("*/department.pdf")):
+            click.echo(f"\nThe day's treatments, as a department prints them: {page}")
         click.echo(f"\nEverything is in {demo.folder}. Try next:")
         for what, command in _suggestions(demo, report):
             click.echo(f"  # {what}\n  {command}")

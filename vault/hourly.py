@@ -33,7 +33,7 @@ from vault.archive.repository import PatientRepository, all_repositories
 from vault.archive.signing import Signer
 from vault.config import Config
 from vault.delivery import open_outbox, to_share
-from vault.errors import IntegrityError, VaultError
+from vault.errors import DatabaseError, IntegrityError, VaultError
 from vault.events import network
 from vault.files import sweep
 from vault.hourly_commit import Arrived, Hour, commit_hour
@@ -54,6 +54,9 @@ from vault.rois.uids import unfit_patient_id
 
 LOOK_BACK = timedelta(days=180)
 """How far back a patient's history is asked for: longer than a course takes, for the dose to date."""
+
+MOST_TREATED = 5_000
+"""Patients of one day; the largest departments treat some hundreds."""
 
 INBOX = "hourly"
 """Folder of the hourly runs' inboxes, below the vault's root."""
@@ -169,6 +172,11 @@ class _Hourly:
                 for patient_id in treated_since(self._config, midnight, evening)
                 if not unfit_patient_id(patient_id)
             )
+            if len(treated) > MOST_TREATED:
+                raise DatabaseError(
+                    f"The database names {len(treated)} patients as treated today, which can't be right: "
+                    "`vault doctor --queries` tries its statements."
+                )
             self._ask(arrived.rows, treated, midnight - LOOK_BACK, evening, OF_PATIENTS, report)
             everybody = list(dict.fromkeys([*treated, *held]))
             self._ask(arrived.schedule, everybody, midnight, evening, (SCHEDULE,), report)
@@ -208,7 +216,7 @@ class _Hourly:
         """Retrieve today's treatment records that the vault lacks."""
         try:
             if treated is None:
-                treated = census(self._config, today=report.day, refused=report.failed)
+                treated = self._everybody(report)
             self._progress.start("Looking for treatment records", None)
             found = records_of(self._config, report.day, treated)
             wanted = {}
@@ -247,6 +255,13 @@ class _Hourly:
         except VaultError:  # said when the patient is committed; retrieving it again errs on the safe side
             return lambda _: True
         return lambda uid: hours.record_path(day, uid) not in kept and f"{safe_name(uid)}.dcm" not in nights
+
+    def _everybody(self, report: HourlyReport) -> list[PatientID]:
+        """Whose records are looked for where no database says who was treated."""
+        if self._config.rois.sql is None:
+            return census(self._config, today=report.day, refused=report.failed)
+        listed = [PatientID(text) for text in self._config.census.patients]
+        return list(dict.fromkeys([*listed, *self._held()]))
 
     def _held(self) -> list[PatientID]:
         damaged: list[Failure] = []  # said when the share is brought up to date

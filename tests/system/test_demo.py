@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pypdfium2
 import pytest
 
 from vault.archive.repository import PatientRepository
@@ -68,8 +69,16 @@ def test_it_tells_the_two_nights(first_run: subprocess.CompletedProcess[str]) ->
     assert "Demo, Λουκία" in said
     assert "FAILED" not in said
     assert "LeafJawPositions" in said or "leaf" in said
+    assert "4 patients treated today, 4 with something new" in said
     assert not first_run.stderr
     assert "\x1b" not in said
+
+
+def test_the_days_treatments_can_be_opened(first_run: subprocess.CompletedProcess[str], place: Path) -> None:
+    named = first_run.stdout.partition("as a department prints them: ")[2].splitlines()[0]
+    pages = [page.get_textpage().get_text_bounded() for page in pypdfium2.PdfDocument(place / named)]
+    assert "Demo, Λουκία" in pages[0]
+    assert "PARTIAL" in pages[0]
 
 
 @pytest.mark.usefixtures("first_run")

@@ -20,11 +20,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from vault.config import Config, load
-from vault.department.nights import Night, night
+from vault.department.nights import Night, fraction_step, night
 from vault.department.patients import Patient, roster
 from vault.department.server import LOOPBACK, Department
 from vault.errors import UsageError, VaultError
 from vault.files import private_folder, write_file
+from vault.model import PatientID
 from vault.setup import initialize, local_timezone
 
 MARKER = "demo.json"
@@ -34,6 +35,9 @@ MADE_BY = "vault demo"
 
 AT = time(2, 0)
 """When a night's run begins, in the site's time zone."""
+
+EVENING = time(19, 0)
+"""When the last hourly run of a day begins."""
 
 SITE = "Simulated Department"
 
@@ -75,10 +79,20 @@ class Demo:
         _mark(after, replace_marker=True)
         return after, events
 
-    def run_at(self, number: int) -> datetime:
-        """When the run of a night begins."""
+    def work(self, department: Department) -> list[PatientID]:
+        """Let the day after the last night happen, up to the evening; returns who was treated."""
+        steps = [
+            fraction_step(self.patients, patient, fraction)
+            for patient in self.patients
+            if (fraction := patient.fraction(self.nights + 1))
+        ]
+        department.put(step.make() for step in steps)
+        return [step.patient_id for step in steps]
+
+    def run_at(self, number: int, clock: time = AT) -> datetime:
+        """When the run of a night begins, or, at another time of the day, an hourly run after it."""
         zone = ZoneInfo(self.config().site.timezone)
-        return datetime.combine(self.first_night + timedelta(days=number - 1), AT, zone)
+        return datetime.combine(self.first_night + timedelta(days=number - 1), clock, zone)
 
 
 def create(folder: Path, *, patients: int, nights: int, now: datetime, fresh: bool) -> Demo:
