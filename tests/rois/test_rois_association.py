@@ -247,3 +247,15 @@ def test_an_object_of_another_patient_is_left_out_however_it_is_spelled(tmp_path
         done = run(config, Inbox(tmp_path / "inbox" / "1"), ["P1"])["P1"]
     assert done.found is None
     assert "no such patient" in done.failures[0].reason
+
+
+def test_a_c_get_that_ends_for_want_of_room_sends_nobody_to_look_for_a_receiver(tmp_path):
+    def get(event):
+        yield 1
+        yield 0xA702, None
+
+    with scripted([image(Modality="RTPLAN")], get) as port:
+        config = configuration(tmp_path, port=port, method="get")
+        done = run(config, Inbox(tmp_path / "inbox" / "1"), ["P1"])["P1"]
+    assert "ended with status 0xA702" in done.failures[0].reason
+    assert "receiver" not in str(done.failures)

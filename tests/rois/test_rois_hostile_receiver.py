@@ -29,6 +29,7 @@ from hostile_peers import (
 from peers import free_port
 from rois_kit import configuration, image
 
+from vault.errors import PeerError
 from vault.rois.inbox import Inbox
 from vault.rois.receiver import Receiver
 
@@ -296,3 +297,14 @@ def test_the_rois_is_served_whatever_else_is_sent(ground, attack):
     assert ground.inbox.patients() == ["P1"]
     assert "ended unexpectedly" not in ground.said()
     os.kill(ground.receiver.pid, 0)
+
+
+def test_an_inbox_that_can_not_be_written_is_said_without_a_traceback(tmp_path, capfd):
+    (tmp_path / "inbox").write_bytes(b"")  # a file, where a folder is wanted
+    config = configuration(tmp_path, receiver_port=free_port())
+    with (
+        pytest.raises(PeerError, match="can't write to the inbox"),
+        Receiver(config, Inbox(tmp_path / "inbox" / "run"), ["P1"]),
+    ):
+        pass
+    assert "Traceback" not in capfd.readouterr().err

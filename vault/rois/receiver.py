@@ -130,6 +130,11 @@ class Receiver:
     def _failed(self) -> Exception:
         receiver = self._config.receiver
         where = f"{receiver.host}:{receiver.port}"
+        if self._report.no_room:
+            return PeerError(
+                f"The receiver can't write to the inbox: {self._report.no_room.lower()}. Check the disk of "
+                "[vault] root: its room, its rights and its health."
+            )
         if self._report.error:
             return UsageError(
                 f"The receiver can't listen on {where}: {self._report.error.lower()}. Another program may hold the "

@@ -16,6 +16,7 @@ from vault.errors import PeerError
 from vault.model import Failure, FoundObject, ObjectKey, PatientID, Retrieval
 from vault.names import safe_name
 from vault.progress import Progress, Silent
+from vault.rois.association import MOVE
 from vault.rois.inbox import Inbox
 from vault.rois.plan import Move, RetrievalPlan, instance_moves, plan
 from vault.rois.query import AnsweredError, Finder
@@ -227,9 +228,10 @@ class _Session:
         for trouble in course.troubles:
             yield Failure("", trouble)
         for status in course.statuses:
-            text = _STATUS.get(status, "see its log for the objects that it could not send")
+            known = _STATUS if self._transfer.operation == MOVE else {}  # C-GET needs no receiver
+            text = known.get(status, "see its log for the objects that it could not send")
             yield Failure(
                 "", f"a C-{self._transfer.operation.upper()} ended with status 0x{status:04X}: {text}"
             )
         for remark in self._transfer.remarks():
-            yield Failure("", f"during this run the receiver refused {remark}")
+            yield Failure("", f"during this run the receiver refused: {remark}")

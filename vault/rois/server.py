@@ -41,7 +41,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What the receiver has done so far. `error` is why it can't listen."""
+    """What the receiver has done so far. `error` is why it can't listen, `no_room` why it can't write its inbox."""
 
     port: int = 0
     bytes: int = 0
@@ -49,6 +49,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     open: int = 0
     refused: Mapping[str, int] = {}
     error: str = ""
+    no_room: str = ""
 
 
 def main() -> None:
@@ -58,8 +59,12 @@ def main() -> None:
     sys.modules["numpy"] = None  # type: ignore[assignment]  # 25 MB that nothing here needs
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
     inbox = Inbox(Path(order.inbox))
-    tempfile.tempdir = str(inbox.spool())  # where pynetdicom writes what arrives
-    inbox.sweep()
+    try:
+        tempfile.tempdir = str(inbox.spool())  # where pynetdicom writes what arrives
+        inbox.sweep()
+    except OSError as error:
+        _write(Report(no_room=error.strerror or type(error).__name__))
+        return
     try:
         service = Service(order, inbox)
     except OSError as error:
