@@ -61,6 +61,11 @@ class Receiver:
         return self._process.pid
 
     @property
+    def running(self) -> bool:
+        """Whether the process is there; nothing arrives any more when it is not."""
+        return self._process.poll() is None
+
+    @property
     def report(self) -> Report:
         """What it has done so far, at most a moment old."""
         return self._report

@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from pynetdicom import _config, build_context, build_role
 
 from vault.config import Config
+from vault.errors import PeerError
 from vault.model import PatientID
 from vault.rois.association import GET, MOVE, Connection
 from vault.rois.fragments import take
@@ -105,7 +106,23 @@ class _Mover:
         """The receiver takes any class."""
 
     def request(self, patient_id: PatientID, move: Move) -> int:
-        return _request(self.connection, MOVE, patient_id, move, self.activity)
+        self._check()
+        try:
+            status = _request(self.connection, MOVE, patient_id, move, self.activity)
+        except PeerError:
+            self._check()
+            raise
+        if status:
+            self._check()
+        return status
+
+    def _check(self) -> None:
+        """Raise PeerError when nobody receives any more: what the ROIS says of it would mislead."""
+        if not self._receiver.running:
+            raise PeerError(
+                "The receiver ended in mid-run: something on this computer killed it, perhaps for want of memory. See "
+                "the system's journal, and run `vault sync` again."
+            )
 
     def activity(self) -> int:
         return self._receiver.report.bytes
