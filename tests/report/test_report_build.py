@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from vault.model import Row
 from vault.report.build import Sources, department_day, patient_day, readable_name
 from vault.report.treatments import Appointment, Course, PatientDay, Person, Session
+from vault.report.words import delivery_remarks
 
 ZONE = ZoneInfo("Europe/Berlin")
 
@@ -61,6 +62,14 @@ def test_a_field_in_two_parts_is_whole() -> None:
     assert not session.partial
     assert session.delivered_mu == Decimal("737.5")
     assert [field.partial for field in session.fields] == [False, False]
+    assert delivery_remarks(session.deliveries[-1], session.fields[-1]) == ["in parts"]
+
+
+def test_a_field_that_ended_oddly_but_whole_is_not_partial() -> None:
+    _, session = only(built({"history": history(termination="OPERATOR")}))
+    assert not session.partial
+    assert session.deliveries[-1].terminated
+    assert delivery_remarks(session.deliveries[-1], session.fields[-1]) == []
 
 
 def test_a_fraction_resumed_the_next_day_counts_once() -> None:

@@ -39,6 +39,10 @@ _ATTENTION = (
 )
 
 
+LONGEST_FIELD = 32
+"""Characters of a field's name: one that is absurdly long must not hide those behind it."""
+
+
 def department_pdf(day: DepartmentDay, setting: Setting) -> bytes:
     """The document; the same bytes for the same day and setting."""
     sheet = Sheet(
@@ -141,7 +145,7 @@ def _field(field: FieldTotal) -> str:
     extra = [f"in {len(field.deliveries)} parts"] if len(field.deliveries) > 1 else []
     extra += ["PARTIAL"] if field.partial else []
     extra += ["OVERRIDE"] if any(item.override for item in field.deliveries) else []
-    return " ".join([field.field, given, *extra])
+    return " ".join([field.field[:LONGEST_FIELD], given, *extra])
 
 
 def _due(sheet: Sheet, day: DepartmentDay) -> None:

@@ -87,7 +87,7 @@ def delivery_remarks(delivery: Delivery, whole: FieldTotal) -> list[str]:
     found = []
     if delivery.partial and whole.partial:
         found.append("PARTIAL")
-    elif delivery.partial:
+    elif len(whole.deliveries) > 1:
         found.append("in parts")
     if delivery.override:
         found.append("OVERRIDE")
