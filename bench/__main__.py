@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from bench import report
-from bench.cases import Bench, commands, memory, night, normal, receive, store
+from bench.cases import Bench, charts, commands, memory, night, normal, receive, store
 from bench.corpus import FULL, Corpus, Size, make_corpus
 from bench.harness import Case, Result, run_case, say
 from bench.profiling import profile_store
@@ -21,6 +21,7 @@ TOPICS: dict[str, ModuleType] = {
     "normal": normal,
     "store": store,
     "night": night,
+    "charts": charts,
     "commands": commands,
     "memory": memory,
 }
@@ -62,7 +63,15 @@ def _measured(cases: Iterable[Case], scratch: Path, repetitions: int) -> Iterabl
 
 def _bench(options: argparse.Namespace, corpus: Corpus, scratch: Path) -> Bench:
     if options.tiny:
-        return Bench(corpus, scratch, small_objects=3, many_patients=2, nights=2, large_object=4 << 20)
+        return Bench(
+            corpus,
+            scratch,
+            small_objects=3,
+            many_patients=2,
+            nights=2,
+            chart_patients=3,
+            large_object=4 << 20,
+        )
     return Bench(corpus, scratch)
 
 

@@ -106,6 +106,7 @@ url = "{self.share.as_uri()}"
             signer=self.signer,
             author="Benchmark",
             allowed_signers=self.config.vault.signing_key.parent / "allowed_signers",
+            documents=True,
         )
         key = read_pseudonym_key(self.config.vault.pseudonym_key)
         sealing = Sealing(self.root / "outbox", self.config.vault.recipients, key)

@@ -69,5 +69,8 @@ def retrieve_charts(
             progress.start("Fetching documents", len(patients))
             store = open_store(sql.documents, sql.documents_user, sql.documents_password(), sql.timeout)
             report.failed.extend(fetch_all(store, charts, Known(inbox.folder), patients, held, progress))
+        charts.sync()
     except VaultError as error:
         report.failed.append(Failure("database", str(error)))
+    except OSError as error:
+        report.failed.append(Failure("database", f"{error.strerror}: what it said could not be kept"))

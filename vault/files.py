@@ -5,6 +5,7 @@ Every folder is 0700 and every file 0600, whatever the umask: what lies here is 
 
 from __future__ import annotations
 
+import ctypes
 import os
 import secrets
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ CHUNK = 1 << 20
 """Bytes read or written at once where data is streamed."""
 
 _SYNCS_AT_ONCE = 4
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def private_folder(path: Path) -> Path:
@@ -54,6 +56,20 @@ def sync_tree(path: Path) -> None:
     with ThreadPoolExecutor(max_workers=_SYNCS_AT_ONCE) as pool:
         list(pool.map(sync_file, files))
         list(pool.map(sync_folder, folders))
+
+
+def sync_file_system(path: Path) -> None:
+    """Make everything durable that was written to the file system of `path`: one call for thousands of small files.
+
+    syncfs(2), which tells of failed writes since Linux 5.8. Raises OSError.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if _LIBC.syncfs(descriptor):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+    finally:
+        os.close(descriptor)
 
 
 def sync_file(path: Path) -> None:

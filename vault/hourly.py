@@ -208,6 +208,7 @@ class _Hourly:
                 queries=queries,
                 progress=self._progress,
             )
+            inbox.sync()
             report.failed.extend(fetched.failures)
 
     def _fetch_records(

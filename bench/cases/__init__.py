@@ -20,5 +20,7 @@ class Bench:
     many_patients: int = 300
     nights: int = 40
     """Patients and nights of the vault whose commands are timed."""
+    chart_patients: int = 500
+    """Patients whose documents are compared."""
     large_object: int = 1_000_000_000
     """Bytes of the object whose memory is watched; dcmqridx takes none above 1 GiB."""

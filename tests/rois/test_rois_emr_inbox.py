@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vault.errors import IntegrityError, VaultError
+from vault.errors import VaultError
 from vault.model import Failure, Row
 from vault.rois.emr_inbox import EmrInbox, chunks
 
@@ -66,9 +66,16 @@ def test_chunks_of_a_file_are_what_it_holds(tmp_path: Path) -> None:
     assert b"".join(chunks(tmp_path / "a")) == bytes(3 << 20)
 
 
-def test_damage_is_told(tmp_path: Path) -> None:
+def test_what_a_power_cut_has_torn_is_told_from_what_is_whole(tmp_path: Path) -> None:
     inbox = EmrInbox(tmp_path)
-    inbox.write_rows("1", {})
-    next(tmp_path.rglob("rows.json")).write_bytes(b"{")
-    with pytest.raises(IntegrityError, match="not what was written"):
+    for patient in ("1", "2"):
+        inbox.write_rows(patient, {})
+        inbox.put_document(patient, "k", "a.txt", [b"whole"])
+    inbox.sync()
+    (tmp_path / "emr" / "1" / "rows.json").write_bytes(b"{")
+    next((tmp_path / "emr" / "1").rglob("content")).write_bytes(b"whol\0")
+    assert inbox.patients() == ["2"]
+    with pytest.raises(VaultError, match="not whole in the inbox"):
         inbox.rows("1")
+    assert list(inbox.documents("1")) == []
+    assert [document.key for document in inbox.documents("2")] == ["k"]

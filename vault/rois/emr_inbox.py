@@ -1,14 +1,16 @@
-"""What the database and the document store said about each patient of one run, kept durably until it is committed.
+"""What the database and the document store said about each patient of one run, kept until it is committed.
 
     <root>/inbox/<run>/emr/<patient>/rows.json                    rows per query, and what failed
     <root>/inbox/<run>/emr/<patient>/documents/<key>/content      a document's bytes as received
     <root>/inbox/<run>/emr/<patient>/documents/<key>/name.json    its key and file name; written last
 
-Every name from outside is made safe first. A document without `name.json` did not arrive.
+Every name from outside is made safe first. A document without `name.json` did not arrive. Everything is durable once
+`sync` was called; what a power cut before that has torn is told from what is whole.
 """
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +19,9 @@ from typing import TypeVar
 
 import msgspec
 
+from vault.digests import digest_file
 from vault.errors import IntegrityError, VaultError
-from vault.files import CHUNK, new_file, private_folder, write_file
+from vault.files import CHUNK, sync_file_system, temporary
 from vault.model import Failure, PatientID, Row
 from vault.names import safe_name
 
@@ -52,6 +55,8 @@ class _Rows(msgspec.Struct, frozen=True):
 class _Name(msgspec.Struct, frozen=True):
     key: str
     file_name: str
+    size: int
+    sha256: str
 
 
 class EmrInbox:
@@ -63,12 +68,18 @@ class EmrInbox:
 
     def patients(self) -> list[PatientID]:
         """Everyone of whom rows are here, sorted."""
-        return sorted(PatientID(_read_rows(path).patient_id) for path in self._folder.glob("*/rows.json"))
+        found = (_read_rows(path) for path in self._folder.glob("*/rows.json"))
+        return sorted(PatientID(rows.patient_id) for rows in found if rows)
+
+    def sync(self) -> None:
+        """Make durable what was put here. Raises OSError."""
+        if self._folder.is_dir():
+            sync_file_system(self._folder)
 
     def write_rows(
         self, patient_id: str, rows: Mapping[str, Sequence[Row]], failures: Iterable[Failure] = ()
     ) -> None:
-        """Keep, durably, what the database said about a patient; the last call counts.
+        """Keep what the database said about a patient; the last call counts.
 
         `rows` has an entry per query that was answered, be it empty. Raises VaultError when it is too much.
         """
@@ -79,34 +90,43 @@ class EmrInbox:
                 f"The database's rows about one patient are more than {LARGEST_ROWS >> 20} MiB, which can't be right: "
                 "check the query set with `vault doctor --queries`."
             )
-        private_folder(self._patient(patient_id))
-        write_file(self._patient(patient_id) / "rows.json", data, replace=True)
+        _keep(self._patient(patient_id) / "rows.json", data)
 
     def rows(self, patient_id: str) -> dict[str, list[Row]] | None:
-        """What the database said: query to rows. A query that failed is absent; None when nobody asked."""
+        """What the database said: query to rows. A query that failed is absent; None when nobody asked.
+
+        Raises VaultError when it was torn by a power cut, or damaged since.
+        """
         path = self._patient(patient_id) / "rows.json"
         if not path.exists():
             return None
-        found = _read_rows(path).queries
-        return {query: [Row(query, fields) for fields in answered] for query, answered in found.items()}
+        found = _read_rows(path)
+        if found is None:
+            raise VaultError(
+                "what the database said is not whole in the inbox, after a power cut or on a damaged disk; the next "
+                "run asks again"
+            )
+        return {
+            query: [Row(query, fields) for fields in answered] for query, answered in found.queries.items()
+        }
 
     def failures(self, patient_id: str) -> list[Failure]:
         """What the database could not be asked about this patient, and why."""
-        path = self._patient(patient_id) / "rows.json"
-        return _read_rows(path).failures if path.exists() else []
+        found = _read_rows(self._patient(patient_id) / "rows.json")
+        return found.failures if found else []
 
     def put_document(
         self, patient_id: str, document_key: str, file_name: str, source: Iterable[bytes]
     ) -> None:
-        """Keep a document's bytes, durably, as they come; replaces what an interrupted run left of it.
+        """Keep a document's bytes as they come; replaces what an interrupted run left of it.
 
         Raises VaultError when it is larger than the vault keeps, and passes on what `source` raises; either way
         nothing of it stays.
         """
-        folder = private_folder(self._document(patient_id, document_key))
+        folder = _folder(self._document(patient_id, document_key))
         (folder / "name.json").unlink(missing_ok=True)
-        size = 0
-        with new_file(folder / "content", replace=True) as file:
+        size, digest = 0, hashlib.sha256()
+        with temporary(folder) as (unfinished, file):
             for chunk in source:
                 size += len(chunk)
                 if size > self._largest:
@@ -114,14 +134,19 @@ class EmrInbox:
                         f"A document is larger than the {self._largest >> 20} MiB that the vault keeps: left out."
                     )
                 file.write(chunk)
-        name = msgspec.json.encode(_Name(document_key, file_name))
-        write_file(folder / "name.json", name, replace=True)
+                digest.update(chunk)
+            file.flush()
+            unfinished.replace(folder / "content")
+        name = _Name(document_key, file_name, size, digest.hexdigest())
+        _keep(folder / "name.json", msgspec.json.encode(name))
 
     def documents(self, patient_id: str) -> Iterator[InboxDocument]:
         """The documents that arrived of one patient, in the order of their folders' names."""
         for path in sorted((self._patient(patient_id) / "documents").glob("*/name.json")):
             name = _decoded(path, _Name)
-            yield InboxDocument(name.key, name.file_name, path.with_name("content"))
+            content = path.with_name("content")
+            if name and _is(content, name):
+                yield InboxDocument(name.key, name.file_name, content)
 
     def clear(self, patient_id: str) -> None:
         """Forget one patient."""
@@ -142,15 +167,37 @@ def chunks(path: Path) -> Iterator[bytes]:
             yield piece
 
 
-def _read_rows(path: Path) -> _Rows:
+def _folder(path: Path) -> Path:
+    """Make a folder and its parents, 0700; durable when all is."""
+    missing = [folder for folder in (path, *path.parents) if not folder.is_dir()]
+    for folder in reversed(missing):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
+def _keep(path: Path, data: bytes) -> None:
+    with temporary(_folder(path.parent)) as (unfinished, file):
+        file.write(data)
+        file.flush()
+        unfinished.replace(path)
+
+
+def _is(path: Path, name: _Name) -> bool:
+    """Whether a document is what was put there; what a power cut has torn is not."""
+    try:
+        digest = digest_file(path)
+    except (OSError, IntegrityError):
+        return False
+    return (digest.size, digest.sha256) == (name.size, name.sha256)
+
+
+def _read_rows(path: Path) -> _Rows | None:
     return _decoded(path, _Rows)
 
 
-def _decoded(path: Path, kind: type[T]) -> T:
+def _decoded(path: Path, kind: type[T]) -> T | None:
+    """What a file says; None where there is none, or it is not whole."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
-    except msgspec.DecodeError:
-        raise IntegrityError(
-            f"{path} in the inbox is not what was written there: the disk or somebody changed it. Check the disk, "
-            "remove the file, and run `vault sync` again."
-        ) from None
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
