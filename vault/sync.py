@@ -29,6 +29,7 @@ from vault import __version__
 from vault.archive.emr_paths import held_documents
 from vault.archive.ledger import Ledger
 from vault.archive.night import Night
+from vault.archive.overview import Overview
 from vault.archive.repository import PatientRepository
 from vault.archive.signing import Signer
 from vault.archive.stage import objects_in
@@ -100,7 +101,10 @@ class _Sync:
         inbox = Inbox(self._root / "inbox" / report.run)
         self._retrieve(inbox, report, patients)
         self._commit(inbox, report)
-        report.delivered = to_share(self._config, events=self._events, progress=self._progress)
+        overview = Overview.open(self._root)
+        report.delivered = to_share(
+            self._config, others=[overview] if overview else [], events=self._events, progress=self._progress
+        )
         if self._events:
             with self._listening(report):
                 self._events.hook.run_finished(config=self._config, report=report.as_json())

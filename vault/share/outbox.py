@@ -32,8 +32,8 @@ _FRESH = ".fresh"
 _BEGUN = ".begun-"  # followed by a hash of the place: something was delivered there
 _MOVED = (
     "it gets what is new from now on, and does not have what went to the share before it. Copy that share's v1/ there, "
-    "or have everything sealed again with `git --git-dir=REPOSITORY update-ref -d refs/vault/shared` for each "
-    "repository in repos/"
+    "or have everything sealed again with `git --git-dir=REPOSITORY update-ref -d refs/vault/shared` (and "
+    "`refs/vault/shared-hourly`) for each repository in repos/"
 )
 
 
