@@ -91,9 +91,13 @@ def ended_well(ran: faults.Ran) -> Iterator[str]:
         yield f"exit code {ran.code}: {ran.err or ran.out}"
     if "Traceback" in ran.err or "should not have happened" in ran.err + ran.out or "unforeseen" in ran.out:
         yield f"no sentence: {ran.err or ran.out}"
-    told_so = ran.err or '"reason"' in ran.out or '"anomalies": []' not in ran.out
-    if ran.code not in {0, faults.KILLED} and not told_so:
+    if ran.code not in {0, faults.KILLED} and not (ran.err or '"reason"' in ran.out or anomalies(ran)):
         yield f"exit code {ran.code} without a word"
+
+
+def anomalies(ran: faults.Ran) -> list[str]:
+    """What a run's report calls out of the ordinary."""
+    return list(json.loads(ran.out).get("anomalies", ())) if ran.out else []
 
 
 def recovered(last: faults.Ran, place, trees) -> Iterator[str]:
