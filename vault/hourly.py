@@ -13,11 +13,8 @@ Nothing new is no commit. A nightly run at work keeps the lock, and this run awa
 
 from __future__ import annotations
 
-import secrets
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -32,10 +29,9 @@ from vault.archive.overview import Overview
 from vault.archive.repository import PatientRepository, all_repositories
 from vault.archive.signing import Signer
 from vault.config import Config
-from vault.delivery import open_outbox, to_share
+from vault.delivery import to_share
 from vault.errors import DatabaseError, IntegrityError, VaultError
 from vault.events import network
-from vault.files import sweep
 from vault.hourly_commit import Arrived, Hour, commit_hour
 from vault.hourly_report import HourlyReport, HourOutcome
 from vault.hourly_summary import appointments_on, lay_out, summarize
@@ -43,6 +39,7 @@ from vault.keys import Pseudonyms
 from vault.lock import run_lock
 from vault.model import Failure, PatientID, RunID
 from vault.names import safe_name
+from vault.procedure import began, close_what_a_crash_left_open, guests, new_run, tidy
 from vault.progress import Progress, Silent
 from vault.report.build import DEMOGRAPHICS, HISTORY, PLANS, SCHEDULE
 from vault.rois.census import census
@@ -98,10 +95,10 @@ class _Hourly:
         self._ledger = Ledger(self._root, self._signer)
 
     def run(self) -> HourlyReport:
-        run = RunID(f"{self._now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}")
+        run = new_run(self._now)
         report = self._report(run, self._now)
-        self._close_what_a_crash_left_open(report)
-        self._tidy()
+        close_what_a_crash_left_open(self._config, self._events, report.failed)
+        tidy(self._root, [INBOX])
         for folder in sorted(path for path in (self._root / INBOX).glob("*") if path.is_dir()):
             self._resume(folder, report)
         arrived = Arrived(self._root / INBOX / run)
@@ -110,45 +107,21 @@ class _Hourly:
         self._share(report)
         self._progress.stop()
         if self._events:
-            with self._listening(report):
+            with guests(report.failed):
                 self._events.hook.run_finished(config=self._config, report=report.as_json())
         return report
 
     def _report(self, run: RunID, as_of: datetime) -> HourlyReport:
         return HourlyReport(run, as_of.date(), as_of)
 
-    def _close_what_a_crash_left_open(self, report: HourlyReport) -> None:
-        """A process that was killed closes no network: the next one does, before anything else."""
-        if self._events:
-            try:
-                self._events.hook.network_close(config=self._config)
-            except VaultError as error:
-                report.failed.append(Failure("network", str(error)))
-
-    def _tidy(self) -> None:
-        """Remove what a crash left half written; everything whole is kept and picked up below."""
-        shutil.rmtree(self._root / "work", ignore_errors=True)
-        open_outbox(self._root).discard_fresh()
-        for folder in (INBOX, "outbox", "repos"):
-            sweep(self._root / folder)
-
     def _resume(self, folder: Path, report: HourlyReport) -> None:
         """Commit what an interrupted run had received."""
         try:
-            began = datetime.strptime(folder.name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-            earlier = self._report(RunID(folder.name), began.astimezone(self._zone))
+            earlier = self._report(RunID(folder.name), began(folder.name).astimezone(self._zone))
             report.resumed.append(self._commit(Arrived(folder), earlier))
         except Exception as error:  # an inbox that can't be read must not stop the hours after it
             said = str(error) if isinstance(error, VaultError) else f"an unforeseen {type(error).__name__}"
             report.failed.append(Failure(f"run {folder.name}", f"could not be finished: {said}"))
-
-    @contextmanager
-    def _listening(self, report: HourlyReport) -> Iterator[None]:
-        """Whoever listens to announcements is a guest: what goes wrong there is said, and stops nothing."""
-        try:
-            yield
-        except Exception as error:  # a site's own code may raise anything
-            report.failed.append(Failure("a hook", f"{type(error).__name__}: {error}"))
 
     # 1, 2: the only time that the network is open and somebody else's bytes come in
 
@@ -323,7 +296,7 @@ class _Hourly:
             outcome.failed.extend(failed)
             report.patients[patient_id] = outcome
             if self._events and outcome.new:
-                with self._listening(report):
+                with guests(report.failed):
                     self._events.hook.commit_made(
                         config=self._config,
                         patient_id=patient_id,

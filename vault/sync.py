@@ -13,11 +13,8 @@ one object's failure is a value in the report and stops nobody else.
 
 from __future__ import annotations
 
-import secrets
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
@@ -39,11 +36,11 @@ from vault.config import Config
 from vault.delivery import open_outbox, to_share
 from vault.errors import IntegrityError, VaultError
 from vault.events import network
-from vault.files import sweep
 from vault.keys import Pseudonyms, read_pseudonym_key
 from vault.lock import run_lock
 from vault.model import Failure, ObjectKey, PatientID, PatientOutcome, RunID
 from vault.normal.volatile import extended
+from vault.procedure import began, close_what_a_crash_left_open, guests, new_run, tidy
 from vault.progress import Progress, Silent
 from vault.rois.emr_inbox import EmrInbox
 from vault.rois.inbox import Inbox, unfinished
@@ -93,9 +90,9 @@ class _Sync:
         self._outbox = open_outbox(self._root)
 
     def run(self, patients: Sequence[PatientID] | None) -> SyncReport:
-        report = SyncReport(_new_run(self._now))
-        self._close_what_a_crash_left_open(report)
-        self._tidy()
+        report = SyncReport(new_run(self._now))
+        close_what_a_crash_left_open(self._config, self._events, report.failed)
+        tidy(self._root, ["inbox"])
         for unfinished_inbox in unfinished(self._root):
             self._resume(unfinished_inbox, report)
         inbox = Inbox(self._root / "inbox" / report.run)
@@ -105,8 +102,9 @@ class _Sync:
         report.delivered = to_share(
             self._config, others=[overview] if overview else [], events=self._events, progress=self._progress
         )
+        self._progress.stop()
         if self._events:
-            with self._listening(report):
+            with guests(report.failed):
                 self._events.hook.run_finished(config=self._config, report=report.as_json())
         return report
 
@@ -116,29 +114,6 @@ class _Sync:
         except Exception as error:  # an inbox that can't be read must not stop the nights after it
             said = str(error) if isinstance(error, VaultError) else f"an unforeseen {type(error).__name__}"
             report.failed.append(Failure(f"run {inbox.run}", f"could not be finished: {said}"))
-
-    def _close_what_a_crash_left_open(self, report: SyncReport) -> None:
-        """A process that was killed closes no network: the next one does, before anything else."""
-        if self._events:
-            try:
-                self._events.hook.network_close(config=self._config)
-            except VaultError as error:
-                report.failed.append(Failure("network", str(error)))
-
-    @contextmanager
-    def _listening(self, report: SyncReport) -> Iterator[None]:
-        """Whoever listens to announcements is a guest: what goes wrong there is said, and stops nothing."""
-        try:
-            yield
-        except Exception as error:  # a site's own code may raise anything
-            report.failed.append(Failure("a hook", f"{type(error).__name__}: {error}"))
-
-    def _tidy(self) -> None:
-        """Remove what a crash left half written; everything whole is kept and picked up below."""
-        shutil.rmtree(self._root / "work", ignore_errors=True)
-        self._outbox.discard_fresh()
-        for folder in ("inbox", "outbox", "repos"):
-            sweep(self._root / folder)
 
     # 1, 2: the only time that the network is open and somebody else's bytes come in
 
@@ -233,7 +208,7 @@ class _Sync:
             report.integrity |= result.integrity
             if result.done:
                 committed.append(result.patient_id)
-            with self._listening(report):
+            with guests(report.failed):
                 self._announce(result.patient_id, result.outcome)
             self._progress.advance()
         report.anomalies.extend(inbox.refusals())
@@ -307,18 +282,9 @@ class _Sync:
             "run": report.run,
             "procedure": "sync",
             "vault": __version__,
-            "started": _began(report.run).astimezone(self._now.tzinfo).isoformat(),
+            "started": began(report.run).astimezone(self._now.tzinfo).isoformat(),
             "patients": patients,
             "census": report.census,
             "anomalies": report.anomalies,
             "failed": len(report.failed),
         }
-
-
-def _began(run: RunID) -> datetime:
-    """When a run began, from its name."""
-    return datetime.strptime(run[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-
-
-def _new_run(now: datetime) -> RunID:
-    return RunID(f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}")
