@@ -27,7 +27,10 @@ from vault.errors import ExitCode, VaultError
 
 COMMANDS = {
     "init": ("cli.init:init", "Make the keys, the folders and a commented configuration."),
-    "doctor": ("cli.doctor:doctor", "Try the database of the ROIS and every query, with the fix for what fails."),
+    "doctor": (
+        "cli.doctor:doctor",
+        "Try the database of the ROIS and every query, with the fix for what fails.",
+    ),
     "status": ("cli.status:status", "Where things stand: patients, last run, failures, what waits."),
     "sync": ("cli.sync:sync", "Retrieve, compare, commit and encrypt: what runs every night."),
     "hourly": ("cli.hourly:hourly", "Keep what was treated today: what runs every hour of the day."),
