@@ -115,7 +115,7 @@ def recovered(last: faults.Ran, place, trees) -> Iterator[str]:
 
 
 def test_first_night(sweep, stage):
-    sweep(stage.fresh, stage.first, "main", "disk", 6)
+    sweep(stage.fresh, stage.first, "main", "disk", 4)
 
 
 def test_first_night_on_the_network(sweep, stage):
@@ -127,11 +127,11 @@ def test_first_night_in_the_receiver(sweep, stage):
 
 
 def test_second_night(sweep, stage):
-    sweep(stage.settled, stage.second, "main", "disk", 4)
+    sweep(stage.settled, stage.second, "main", "disk", 3)
 
 
 def test_delivery(sweep, stage):
-    sweep(stage.undelivered, stage.first, "main", "disk", 4, only=lambda at: [at.folder / "outbox", at.share])
+    sweep(stage.undelivered, stage.first, "main", "disk", 3, only=lambda at: [at.folder / "outbox", at.share])
 
 
 def test_export(runner, stage, tmp_path, capsys, record_property):
@@ -145,7 +145,7 @@ def test_export(runner, stage, tmp_path, capsys, record_property):
 
     undisturbed = runner.run(command(tmp_path / "whole"), [tmp_path / "whole"])
     assert undisturbed.code == 0, undisturbed.out + undisturbed.err
-    points, plans = planned(undisturbed, "main", "disk", 6)
+    points, plans = planned(undisturbed, "main", "disk", 4)
     told(capsys, record_property, f"export: {points} points, {len(plans)} swept")
     wrong = []
     for number, fault in enumerate(plans):

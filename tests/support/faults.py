@@ -31,7 +31,7 @@ PLAN = "VAULT_TEST_FAULT"
 KILLED = 137
 """Exit code of a process that a fault ended, as of one that was killed."""
 
-STALL = 2.0
+STALL = 0.5
 """Seconds that something takes which should take none."""
 
 DISK = ("short", "torn", "before", "after", "ENOSPC", "EIO", "stall")
