@@ -201,17 +201,6 @@ def arrival_of(event: Any) -> Arrival:
     )
 
 
-def remove_partial(association: Any) -> None:
-    """Remove what a connection that ended had begun to send: pynetdicom leaves it in the spool, in plain text."""
-    paths = [getattr(association.dimse.message, "_data_set_path", None)]
-    paths += [
-        getattr(message, "_dataset_path", None) for _, message in list(association.dimse.msg_queue.queue)
-    ]
-    for path in paths:
-        if path is not None:
-            Path(path).unlink(missing_ok=True)
-
-
 def _spooled_offset(source: BinaryIO) -> int:
     """Where the data set begins in a file that pynetdicom spooled: where its head says that group 0002 ends.
 
