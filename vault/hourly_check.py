@@ -20,12 +20,12 @@ RECORDS = "dicom/RTRECORD/"
 def unmatched_of(repository: PatientRepository, day: date, zone: ZoneInfo) -> list[Failure]:
     """What of `day` does not agree between branch `hourly` and the records on `main`; see `vault.report.check`.
 
-    Nothing where the hourly runs did not see the day, or where the ROIS has no treatment records of the patient at
-    all, as some have not. Raises VaultError when the repository can't be read.
+    Nothing where the hourly runs did not see the day or had no database to ask, or where the ROIS has no treatment
+    records of the patient at all, as some have not. Raises VaultError when the repository can't be read.
     """
     held = Hours(repository)
     tip = repository.tip()
-    if not held.has(day) or tip is None:
+    if tip is None or not held.has(day) or HISTORY not in held.rows(day):
         return []
     tree = repository.tree(tip)
     if not any(path.startswith(RECORDS) for path in tree):
