@@ -10,6 +10,7 @@ import pytest
 
 from vault import config, files, keys, setup
 from vault.errors import ConfigError, VaultError
+from vault.rois.sql.queries import SHIPPED
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -59,7 +60,10 @@ def test_stock_tools_read_the_keys(tmp_path: Path) -> None:
     assert public in (tmp_path / "keys/allowed_signers").read_text()
 
 
-@pytest.mark.parametrize("written", range(7))
+FILES = 6 + len(SHIPPED)  # keys, configuration, query sets
+
+
+@pytest.mark.parametrize("written", range(FILES + 1))
 def test_an_interrupted_init_is_completed(
     tmp_path: Path, written: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,13 +81,13 @@ def test_an_interrupted_init_is_completed(
 
     with monkeypatch.context() as patch:
         patch.setattr(setup, "write_file", write)
-        if written < 6:
+        if written < FILES:
             with pytest.raises(PowerCutError):
                 setup.initialize(tmp_path)
         else:
             setup.initialize(tmp_path)
     before = contents(tmp_path)
-    assert len(before) == min(written, 6)
+    assert len(before) == min(written, FILES)
     done = setup.initialize(tmp_path)
     after = contents(tmp_path)
     assert before.items() <= after.items()

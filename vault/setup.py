@@ -21,8 +21,9 @@ from zoneinfo import ZoneInfo
 from vault import config, keys
 from vault.errors import VaultError
 from vault.files import private_folder, write_file
+from vault.rois.sql.queries import SHIPPED, shipped
 
-FOLDERS = ("keys", "repos", "inbox", "outbox", "quarantine")
+FOLDERS = ("keys", "queries", "repos", "inbox", "outbox", "quarantine")
 """Made in the vault's folder, 0700 each."""
 
 CONFIGURATION = "vault.toml"
@@ -70,6 +71,8 @@ def initialize(folder: Path, *, name: str | None = None, timezone: str | None = 
     public = keys.signing_public_key(folder / "keys/signing_key")
     _make_once(done, "keys/signing_key.pub", f"{public} vault\n".encode)
     _make_once(done, "keys/allowed_signers", f'{PRINCIPAL} namespaces="git" {public}\n'.encode)
+    for file_name in SHIPPED:
+        _make_once(done, f"queries/{file_name}", shipped(file_name).encode)
     _make_once(done, CONFIGURATION, lambda: _configuration(done.recipient or "", name, timezone).encode())
     return done
 
