@@ -241,3 +241,12 @@ def test_what_came_before_a_later_run_only_adds(archive, tmp_path):
     assert (staged.outcome.changed, staged.outcome.removed) == ([], [])
     assert staged.outcome.added == ["dicom/RTPLAN/1.2.3/1.2.3.2.dcm"]
     assert "a later run has committed another version" in staged.outcome.failed[0].reason
+
+
+def test_what_arrives_without_having_been_listed_is_kept_and_said(archive):
+    listed = [ObjectKey("RTPLAN", "1.2.3", "1.2.3.1")]
+    staged = archive.night(plan(), plan(uid="1.2.3.2"), found=listed)
+    assert staged.outcome.added == [PATH, "dicom/RTPLAN/1.2.3/1.2.3.2.dcm"]
+    (said,) = staged.outcome.anomalies
+    assert said.startswith("1 of what arrived, dicom/RTPLAN/1.2.3/1.2.3.2.dcm for one, C-FIND did not list")
+    assert archive.night(plan(), plan(uid="1.2.3.2")).outcome.anomalies == []

@@ -126,8 +126,10 @@ class Stage:
             outcome.not_due = len(retrieval.not_due)
             outcome.failed.extend(retrieval.failures)
             outcome.failed.extend(_missing(retrieval))
-            if retrieval.found is not None and not self._stale:
-                self._remove_what_is_gone(arrived, retrieval.found)
+            if retrieval.found is not None:
+                self._notice_what_was_not_listed(retrieval.found)
+                if not self._stale:
+                    self._remove_what_is_gone(arrived, retrieval.found)
         elif not self._resumed:
             self._fail(
                 "",
@@ -161,6 +163,16 @@ class Stage:
             outcome.changed.append(path)
         edits[path] = file
         edits[normal_form_path(path)] = form
+
+    def _notice_what_was_not_listed(self, found: Iterable[FoundObject]) -> None:
+        """Say what a ROIS sent that it did not list: it is kept, and may have come in between, or been slipped in."""
+        listed = {safe_name(item.key.sop_uid) for item in found}
+        new = [path for path in self._staged.outcome.added if PurePosixPath(path).stem not in listed]
+        if new:
+            self._staged.outcome.anomalies.append(
+                f"{len(new)} of what arrived, {new[0]} for one, C-FIND did not list: it is kept. If it is not listed "
+                "tomorrow either, find out where it came from"
+            )
 
     def _remove_what_is_gone(self, arrived: set[str], found: Iterable[FoundObject]) -> None:
         """Remove what a complete query no longer finds, and what it now lists, and sent, elsewhere.
