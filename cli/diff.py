@@ -30,13 +30,16 @@ if TYPE_CHECKING:
 def diff(
     context: Context, patient: str, old: str | None, new: str, exit_code: bool, attributes: bool | None
 ) -> None:
-    """Show what changed for PATIENT from OLD to NEW.
+    """Show what changed for PATIENT from OLD to NEW, the most severe first.
+
+    Severities come from the rules that ship with the vault, and from a file rules.toml beside the configuration.
 
     NEW is the latest commit unless given, OLD the one before NEW. Both may be a commit id, `latest`, `verified`,
     `latest~2`, or a day as YYYY-MM-DD.
     """
     from vault.compare.diff import compare
     from vault.compare.document import document
+    from vault.compare.rules import load
     from vault.compare.text import ATTRIBUTES, render
     from vault.normal.volatile import extended
 
@@ -44,7 +47,7 @@ def diff(
     after = repository.resolve(new)
     before = repository.resolve(old) if old else repository.commit_info(after).parent
     volatile = extended((entry.attribute, entry.reason) for entry in context.config().normal.volatile)
-    changes = compare(repository, before, after, volatile)
+    changes = compare(repository, before, after, volatile, load(context.config().path.parent))
     if context.json:
         context.emit(document(repository.patient_id, before, after, changes))
     else:

@@ -111,9 +111,10 @@ def test_a_revised_document_is_one_change_under_its_title(history: History) -> N
         ("stamp.changed_at", "changed_at", "UT", '"1"', '"2"'),
         ("text", "text", "UT", '"78 Gy"', '"70 Gy"'),
     ]
-    assert [line.strip() for line in render([change])][:4] == [
-        "Changed",
-        f"Consent  ({FOLDER}/a.pdf)",
+    assert [line.strip() for line in render([change])][:5] == [
+        "Major",
+        f"Consent  ({FOLDER}/a.pdf)  changed",
+        "major: lines of text: 1 changed",
         'stamp.changed_at: "1" → "2"',
         'text: "78 Gy" → "70 Gy"',
     ]
@@ -168,6 +169,8 @@ def test_a_word_in_a_long_line_is_shown_where_it_differs(history: History) -> No
     long = "word " * 60
     old = history.night({f"{FOLDER}/a.pdf": b"1", f"{FOLDER}/record.txt": document(f"{long}left {long}")})
     new = history.night({f"{FOLDER}/a.pdf": b"2", f"{FOLDER}/record.txt": document(f"{long}right {long}")})
-    (line,) = (line for line in render(compare(history.repository, old, new)) if "text:" in line)
+    (line,) = (
+        line for line in render(compare(history.repository, old, new)) if line.strip().startswith("text:")
+    )
     assert "left" in line
     assert "right" in line

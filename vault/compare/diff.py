@@ -9,15 +9,22 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from vault.archive.emr_paths import RECORD, is_document
 from vault.archive.repository import PatientRepository
 from vault.compare.emr import document_title, form_changes
+from vault.compare.findings import charts, findings, of_whole
+from vault.compare.findings.said import Said
+from vault.compare.findings.telling import tell
+from vault.compare.findings.vocabulary import Vocabulary
 from vault.compare.flat import DERIVED, json_changes
 from vault.compare.lines import attribute_changes
+from vault.compare.revisions import CANDIDATES, MODALITIES, Issued, pairs
+from vault.compare.rules import SEVERITIES, Rules, load, worst
 from vault.compare.titles import title
 from vault.files import CHUNK
 from vault.model import AttributeChange, Change
@@ -32,23 +39,43 @@ RANKS = ("RTPLAN", "RTSTRUCT", "RTDOSE", "RTRECORD")
 
 SUMMARY = "patient.json"
 
+_NOUNS = {"document": "document", "rows": "answer of the database", "summary": "summary", "file": "file"}
+
 _Pair = tuple[str | None, str | None]
 
 
 def compare(
-    repository: PatientRepository, old: str | None, new: str, volatile: VolatileTable = SHIPPED
+    repository: PatientRepository,
+    old: str | None,
+    new: str,
+    volatile: VolatileTable = SHIPPED,
+    rules: Rules | None = None,
 ) -> list[Change]:
     """Return the changes between two commits, ordered by modality and path; `old` None stands for an empty tree.
 
-    `volatile` is the running configuration's table of attributes to leave out.
+    `volatile` is the running configuration's table of attributes to leave out, `rules` its rules for severities
+    (None: those that ship with the vault).
 
-    Objects that were added or removed come without attributes: their title and path say which they are. What the
-    archive derives from the objects (checksums, and what patient.json repeats of them) is no change of its own.
+    Objects that were added or removed come without attributes: their title and path say which they are. One that was
+    issued anew under a new UID is `revised`, with what differs from its predecessor, which is then no change of its
+    own. What the archive derives from the objects (checksums, and what patient.json repeats of them) is none either.
     """
     paths = {path: (before, after) for path, before, after in repository.changed_paths(old, new)}
     anew = old is not None and _labels(repository, old, new) != {volatile.label}
-    changes = list(_Comparison(repository, paths, volatile if anew else None, new).changes())
-    return sorted(changes, key=order)
+    compared = _Comparison(repository, paths, volatile if anew else None, old, new, rules or load())
+    return sorted(_alike(list(compared.changes())), key=order)
+
+
+def _alike(changes: list[Change]) -> Iterator[Change]:
+    """The changes, where several objects differ in the same with a word of how many there are."""
+    counts = Counter(change.attributes for change in changes if change.kind == "changed" and change.modality)
+    for change in changes:
+        count = counts[change.attributes] if change.kind == "changed" and change.modality else 0
+        if count > 1:
+            said = (replace(one, text=f"{one.text} (the same in {count} objects)") for one in change.findings)
+            yield replace(change, findings=tuple(said))
+        else:
+            yield change
 
 
 def order(change: Change) -> tuple[int, str, str]:
@@ -68,13 +95,20 @@ class _Comparison:
     paths: dict[str, _Pair]
     anew: VolatileTable | None
     """The table to normalize both sides with; None where the committed normal forms can be compared."""
+    old: str | None
+    """The earlier commit."""
     new: str
     """The later commit."""
+    rules: Rules
 
     def changes(self) -> Iterator[Change]:
         objects = {_object_path(path) for path in self.paths if _object_path(path)}
+        whole = [path for path in sorted(objects) if self._kind(path) != "changed"]
+        revised, replaced = self._revisions(whole)
         for path in sorted(objects):
-            change = self._object(path)
+            if path in replaced:
+                continue
+            change = revised.get(path) or self._object(path)
             if change:
                 yield change
         folders = {folder for path in self.paths if (folder := _document_folder(path))}
@@ -89,27 +123,93 @@ class _Comparison:
             elif not (_object_path(path) or _document_folder(path) or path in rows or _is_sums(path)):
                 yield self._other(path)
 
+    def _kind(self, path: str) -> str:
+        """Whether an object was added, removed or changed."""
+        data = self.paths.get(path, (None, None))
+        return _pair_kind(data if any(data) else self.paths.get(_form_path(path), (None, None)))
+
     def _object(self, path: str) -> Change | None:
         """The change of one object, or None if its content is the same."""
         data = self.paths.get(path, (None, None))
         form = self.paths.get(_form_path(path), (None, None))
-        modality = PurePosixPath(path).parts[1]
-        present = data if any(data) else form
-        if None in present:
-            kind = "added" if present[0] is None else "removed"
-            return Change(path, kind, modality, title(modality, self._either(form)))
+        modality, kind = _modality(path), self._kind(path)
+        if kind != "changed":
+            text = self._either(form)
+            return self._weighed(
+                Change(path, kind, modality, title(modality, text)), of_whole(modality, kind, text)
+            )
         if self.anew is not None and not any(data):
             return None  # the same bytes, written down in another version of the normal form
         forms = self._forms(data, form)
         if forms is None:
-            return Change(path, "changed", modality, modality, attributes=(_bytes_change(form),))
+            return self._told(
+                Change(path, "changed", modality, modality, attributes=(_bytes_change(form),)), b"", b""
+            )
         attributes = attribute_changes(*forms)
         if not attributes and self.anew is None:  # other bytes, and nothing in the normal form says so
             attributes = (_bytes_change(data),)
-        return (
-            Change(path, "changed", modality, title(modality, forms[1]), attributes=attributes)
-            if attributes
-            else None
+        if not attributes:
+            return None
+        change = Change(path, "changed", modality, title(modality, forms[1]), attributes=attributes)
+        return self._told(change, *forms)
+
+    def _told(self, change: Change, old: bytes, new: bytes) -> Change:
+        """A changed object with its findings."""
+        return self._weighed(change, findings(change.modality, change.attributes, old, new))
+
+    def _weighed(self, change: Change, said: Sequence[Said]) -> Change:
+        """A change with what is said of it, worst first, and the severity of the worst."""
+        weighed = sorted(map(self.rules.weigh, said), key=lambda one: SEVERITIES.index(one.severity))
+        return replace(change, severity=worst(one.severity for one in weighed), findings=tuple(weighed))
+
+    def _revisions(self, whole: Sequence[str]) -> tuple[dict[str, Change], set[str]]:
+        """The objects issued anew, and the removed ones that they replace."""
+        mine = [path for path in whole if _modality(path) in MODALITIES]
+        added = [self._issued(path) for path in mine if self._kind(path) == "added"]
+        if self.old is None or not added:
+            return {}, set()
+        gone = [self._issued(path) for path in mine if self._kind(path) == "removed"]
+        found = pairs(added, gone, self._present({one.modality for one in added}))
+        removed = {one.path for one in gone}
+        revised = {
+            one.path: self._revised(one, found[one.path], gone=found[one.path].path in removed)
+            for one in added
+            if one.path in found
+        }
+        return revised, {earlier.path for earlier in found.values()} & removed
+
+    def _issued(self, path: str) -> Issued:
+        data = next((oid for oid in self.paths.get(path, ()) if oid), None)
+        if self.anew is not None and data:
+            return Issued(path, _modality(path), self._normalized(data, self.anew) or b"")
+        return Issued(path, _modality(path), self._either(self.paths.get(_form_path(path), (None, None))))
+
+    def _present(self, modalities: set[str]) -> Iterator[Issued]:
+        """What both commits have of some modalities."""
+        tree = self.repository.tree(self.old)
+        after = self.repository.tree(self.new)
+        for modality in sorted(modalities):
+            held = [
+                path
+                for path in tree
+                if path.endswith(".dcm") and _modality(path) == modality and path in after
+            ]
+            for path in held if len(held) <= CANDIDATES else ():
+                anew, form = self.anew, tree.get(_form_path(path))
+                data = self._normalized(tree[path], anew) if anew else self._read(form) if form else None
+                yield Issued(path, modality, data or b"")
+
+    def _revised(self, one: Issued, earlier: Issued, *, gone: bool) -> Change:
+        """An object with what differs from its predecessor."""
+        attributes = attribute_changes(earlier.form, one.form)
+        told = [change for change in attributes if not _says_only_that(change.path, earlier.uid)]
+        what = "plan" if one.modality == "RTPLAN" else "structure set"
+        still = "which the ROIS no longer has" if gone else "which the ROIS still has"
+        text = f"{what} issued anew under a new UID: it replaces {earlier.label} ({earlier.uid}), {still}"
+        kind = "plan" if one.modality == "RTPLAN" else "structures"
+        said = [Said(f"revised.{kind}", text), *findings(one.modality, told, earlier.form, one.form)]
+        return self._weighed(
+            Change(one.path, "revised", one.modality, one.label, attributes=attributes), said
         )
 
     def _forms(self, data: _Pair, form: _Pair) -> tuple[bytes, bytes] | None:
@@ -157,13 +257,19 @@ class _Comparison:
         title = document_title(self._either((form[1], form[0])), PurePosixPath(path).name)
         whole = form if any(form) else data
         if None in whole:
-            yield Change(path, "removed" if whole[1] is None else "added", "", title)
+            yield self._whole(path, _pair_kind(whole), title, "document")
             return
         attributes = self._form_changes(form) if any(form) else ()
         if not attributes and any(data):  # other bytes, and nothing in the normal form says so
             attributes = (_bytes_change(data),)
         if attributes:
-            yield Change(path, "changed", "", title, attributes=attributes)
+            change = Change(path, "changed", "", title, attributes=attributes)
+            yield self._weighed(change, charts.document(attributes))
+
+    def _whole(self, path: str, kind: str, title: str, what: str) -> Change:
+        """What is no object, and came or went."""
+        text = f"new {_NOUNS[what]}" if kind == "added" else f"{_NOUNS[what]} gone"
+        return self._weighed(Change(path, kind, "", title), [Said(f"{kind}.{what}", text)])
 
     def _held(self, folder: str) -> str:
         """The document in a folder of which only the record differs."""
@@ -175,9 +281,11 @@ class _Comparison:
         """The change of what a query returned; nothing where only stamps moved."""
         form, query = self.paths[path], PurePosixPath(path).stem
         if None in form:
-            yield Change(path, "removed" if form[1] is None else "added", "", query)
+            yield self._whole(path, _pair_kind(form), query, "rows")
         elif attributes := self._form_changes(form):
-            yield Change(path, "changed", "", query, attributes=attributes)
+            forms = (self._read(oid) or b"" for oid in form if oid)
+            change = Change(path, "changed", "", query, attributes=attributes)
+            yield self._weighed(change, charts.rows(query, attributes, *forms))
 
     def _form_changes(self, form: _Pair) -> tuple[AttributeChange, ...]:
         old, new = (self._read(oid) for oid in form if oid)
@@ -187,15 +295,38 @@ class _Comparison:
         old, new = (self._read(oid) if oid else None for oid in self.paths[SUMMARY])
         attributes = json_changes(old, new, without=DERIVED if derived else ())
         if attributes:
-            kind = "added" if old is None else "removed" if new is None else "changed"
-            shown = attributes if kind == "changed" else ()
-            yield Change(SUMMARY, kind, "", "patient summary", attributes=shown)
+            if None in (old, new):
+                yield self._whole(SUMMARY, _pair_kind(self.paths[SUMMARY]), "patient summary", "summary")
+                return
+            change = Change(SUMMARY, "changed", "", "patient summary", attributes=attributes)
+            yield self._weighed(change, tell(Vocabulary("summary", {}), attributes, b"", b""))
 
     def _other(self, path: str) -> Change:
-        old, new = pair = self.paths[path]
-        kind = "added" if old is None else "removed" if new is None else "changed"
-        attributes = (_bytes_change(pair),) if kind == "changed" else ()
-        return Change(path, kind, "", PurePosixPath(path).name, attributes=attributes)
+        pair = self.paths[path]
+        kind, name = _pair_kind(pair), PurePosixPath(path).name
+        if kind != "changed":
+            return self._whole(path, kind, name, "file")
+        change = Change(path, kind, "", name, attributes=(_bytes_change(pair),))
+        return self._weighed(change, [Said("file.other", "other content")])
+
+
+def _says_only_that(path: str, predecessor: str) -> bool:
+    """Whether an attribute of a revision says nothing but that it is one: its own UIDs, and what it replaces."""
+    named = ("ReferencedRTPlanSequence", "PredecessorStructureSetSequence")
+    return path in {"SOPInstanceUID", "SeriesInstanceUID"} or path.startswith(
+        tuple(f"{sequence}[{predecessor}]." for sequence in named)
+    )
+
+
+def _pair_kind(pair: _Pair) -> str:
+    """Whether what git names before and after was added, removed or changed."""
+    return "added" if pair[0] is None else "removed" if pair[1] is None else "changed"
+
+
+def _modality(path: str) -> str:
+    """The modality that an object is filed under."""
+    parts = PurePosixPath(path).parts
+    return parts[1] if parts[0] == "dicom" and len(parts) > 1 else ""
 
 
 def _object_path(path: str) -> str:

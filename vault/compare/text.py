@@ -1,4 +1,4 @@
-"""Changes for people at a terminal: what changed first, what was added last, images of a series in one line."""
+"""Changes for people at a terminal: what matters most first, what was added last, images of a series in one line."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import PurePosixPath
 
 from vault.compare.diff import order
+from vault.compare.rules import SEVERITIES
 from vault.compare.titles import series_title
 from vault.compare.values import printable, transition
 from vault.model import AttributeChange, Change
@@ -18,41 +19,67 @@ KINDS = ("changed", "revised", "removed", "added")
 ATTRIBUTES = 40
 """Attribute lines of one object unless asked for all."""
 
-_SERIES = 4  # so many images of a series, added or removed, are written one by one
+_SERIES = 4  # so many images of a series, or routine records, are written one by one
 _GROUPED = 8  # so many additions or removals below one item are one line
-_COLOURS = {"changed": "33", "revised": "33", "removed": "31", "added": "32"}
+_NAMED = 3  # so many of the objects that changed alike are named
+_COLOURS = {"critical": "31", "major": "33", "minor": "36", "administrative": "0", "routine": "32"}
+_WHOLE = frozenset({"RTPLAN", "RTSTRUCT", "RTDOSE", "RTRECORD"})
+"""Objects that stand for themselves, not for a series."""
 
 
 def render(
     changes: Iterable[Change], *, attributes: int | None = ATTRIBUTES, colour: bool = False
 ) -> Iterator[str]:
-    """Yield the lines that tell `changes`, without line ends.
+    """Yield the lines that tell `changes`, without line ends: by severity, then what changed before what was added.
 
     At most `attributes` lines for each object (None: all of them, 0: none); `colour` writes ANSI colours.
     """
-    ordered = sorted(changes, key=lambda change: (KINDS.index(change.kind), order(change)))
+    ordered = sorted(changes, key=lambda change: (_severity(change), KINDS.index(change.kind), order(change)))
     if not ordered:
         yield "No differences."
         return
-    for kind, of_kind in groupby(ordered, key=lambda change: change.kind):
-        yield _coloured(kind.capitalize(), f"1;{_COLOURS[kind]}", colour)
-        for change in _collapsed(list(of_kind)):
-            yield from _change(change, attributes, colour)
+    for severity, group in groupby(ordered, key=_severity):
+        name = SEVERITIES[severity]
+        yield _coloured(name.capitalize(), f"1;{_COLOURS[name]}", colour)
+        for kind, of_kind in groupby(group, key=lambda change: change.kind):
+            for members in _collapsed(kind, list(of_kind)):
+                yield from _told(members, attributes, colour)
         yield ""
-    counts = Counter(change.kind for change in ordered)
-    yield ", ".join(f"{counts[kind]} {kind}" for kind in KINDS if counts[kind])
+    yield _counts(ordered)
 
 
-def _change(change: Change | str, attributes: int | None, colour: bool) -> Iterator[str]:
-    if isinstance(change, str):
-        yield f"  {change}"
+def _severity(change: Change) -> int:
+    """The place of a change's severity, worst first; what nobody weighed counts as worst."""
+    return SEVERITIES.index(change.severity or SEVERITIES[0])
+
+
+def _counts(changes: Sequence[Change]) -> str:
+    kinds = Counter(change.kind for change in changes)
+    severities = Counter(SEVERITIES[_severity(change)] for change in changes)
+    by_kind = ", ".join(f"{kinds[kind]} {kind}" for kind in KINDS if kinds[kind])
+    return f"{by_kind}; {', '.join(f'{severities[one]} {one}' for one in SEVERITIES if severities[one])}"
+
+
+def _told(changes: Sequence[Change], attributes: int | None, colour: bool) -> Iterator[str]:
+    """The lines of one change, or of several that are told as one."""
+    change = changes[0]
+    if len(changes) > 1 and not change.attributes:
+        yield f"  {_many(changes)}"
         return
-    title = printable(change.title)
-    name = f"{change.modality} {title}" if change.modality else title
-    where = printable(PurePosixPath(change.path).stem if change.modality else change.path)
-    yield f"  {_coloured(name, '1', colour)}" + (f"  ({where})" if where != name else "")
-    for finding in change.findings:
-        yield f"      {printable(finding.severity)}: {printable(finding.text)}"
+    name = _coloured(_name(change), "1", colour)
+    told = change.findings
+    if change.kind in ("added", "removed") and len(told) == 1:
+        yield f"  {name}{_where(change)}: {printable(told[0].text)}"
+        told = ()
+    elif len(changes) > 1:
+        others = ", ".join(_name(other) for other in changes[1:_NAMED])
+        more = f" and {len(changes) - _NAMED} more" if len(changes) > _NAMED else ""
+        yield f"  {name}, {others}{more}: {len(changes)} objects {change.kind} alike"
+    else:
+        yield f"  {name}{_where(change)}  {change.kind}"
+    for finding in told:
+        severity = _coloured(printable(finding.severity), _COLOURS.get(finding.severity, "0"), colour)
+        yield f"      {severity}: {printable(finding.text)}"
     lines = list(_attributes(change.attributes)) if attributes != 0 else []
     shown = lines if attributes is None else lines[:attributes]
     yield from (f"      {line}" for line in shown)
@@ -60,17 +87,43 @@ def _change(change: Change | str, attributes: int | None, colour: bool) -> Itera
         yield f"      … and {len(lines) - len(shown)} more lines; --attributes shows all"
 
 
-def _collapsed(changes: list[Change]) -> Iterator[Change | str]:
-    """Yield the changes of one kind, with many images of one series told in one line."""
-    for folder, members in groupby(changes, key=lambda change: PurePosixPath(change.path).parent):
-        group = list(members)
-        many = len(group) > _SERIES and group[0].modality and not any(change.attributes for change in group)
-        if many and group[0].modality not in {"RTPLAN", "RTSTRUCT", "RTDOSE", "RTRECORD"}:
-            name = series_title(group[0].title)
-            said = f"{group[0].modality} {name}".rstrip()
-            yield printable(f"{said}: {len(group)} images {group[0].kind}  (series {folder.name})")
+def _name(change: Change) -> str:
+    title = printable(change.title)
+    return f"{change.modality} {title}" if change.modality else title
+
+
+def _where(change: Change) -> str:
+    where = printable(PurePosixPath(change.path).stem if change.modality else change.path)
+    return f"  ({where})" if where != _name(change) else ""
+
+
+def _many(changes: Sequence[Change]) -> str:
+    """Many images of a series, or many records, in one line."""
+    change, folder = changes[0], PurePosixPath(changes[0].path).parent
+    if change.modality == "RTRECORD":
+        first, last = (printable(one.title) for one in (changes[0], changes[-1]))
+        return f"RTRECORD: {len(changes)} treatment records {change.kind}, {first} to {last}"
+    said = f"{change.modality} {series_title(change.title)}".rstrip()
+    return printable(f"{said}: {len(changes)} images {change.kind}  (series {folder.name})")
+
+
+def _collapsed(kind: str, changes: list[Change]) -> Iterator[Sequence[Change]]:
+    """Yield the changes of one kind and severity, in groups of those that are told as one."""
+    groups: dict[object, list[Change]] = {}
+    for number, change in enumerate(changes):
+        key: object = number
+        if kind == "changed" and change.modality and change.attributes:
+            key = change.attributes
+        elif change.modality and change.modality not in _WHOLE and not change.attributes:
+            key = PurePosixPath(change.path).parent
+        elif change.modality == "RTRECORD" and kind == "added" and len(change.findings) == 1:
+            key = change.modality
+        groups.setdefault(key, []).append(change)
+    for key, group in groups.items():
+        if isinstance(key, tuple) or len(group) > _SERIES:
+            yield sorted(group, key=lambda change: change.title) if key == "RTRECORD" else group
         else:
-            yield from group
+            yield from ([change] for change in group)
 
 
 def _attributes(attributes: Sequence[AttributeChange]) -> Iterator[str]:

@@ -1,0 +1,183 @@
+"""Structure sets (PS3.3 C.8.8.5, C.8.8.6, C.8.8.8): regions of interest and their contours.
+
+Contours are compared as what a region has, not by their place in its sequence: one that is taken out of the middle
+is one contour less, and not a change of all that follow.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from vault.compare.findings.places import Names, Place, place
+from vault.compare.findings.quantities import figure, numbers
+from vault.compare.findings.said import Said
+from vault.compare.findings.telling import tell
+from vault.compare.findings.vocabulary import Item, Vocabulary, terms
+from vault.model import AttributeChange
+
+_ROI, _CONTOURS, _CONTOUR = "StructureSetROISequence", "ROIContourSequence", "ContourSequence"
+_DATA = "ContourData"
+_FOLLOWS = frozenset({"NumberOfContourPoints", "ContourNumber", "AttachedContours"})
+"""What only repeats, or counts, what the points say."""
+
+_COUNTED = re.compile(rb"\nROIContourSequence\[([^\]\n]*)\]\.ContourSequence\[[^\]\n]*\]\.ContourData ")
+
+_REGION = Item("ROI", "rois", named_by=(_ROI, "ROIName"), details=("RTROIInterpretedType",), owns=False)
+
+_TERMS = {
+    **terms("rois", ROIName="renamed", ROINumber="number"),
+    **terms("type", RTROIInterpretedType="type"),
+    **terms("contours", ContourData="contours", ContourGeometricType="type of contours"),
+    **terms(
+        "contours", "mm", ContourSlabThickness="slab thickness", ContourOffsetVector="offset of contours"
+    ),
+    **terms(
+        "contour-details", NumberOfContourPoints="number of contour points", ContourNumber="contour number"
+    ),
+    **terms("colour", ROIDisplayColor="colour"),
+    **terms(
+        "label",
+        StructureSetLabel="structure set label",
+        StructureSetName="structure set name",
+        StructureSetDescription="structure set description",
+        StructureSetDate="structure set date",
+        StructureSetTime="structure set time",
+        ROIDescription="description",
+        ROIObservationLabel="observation label",
+    ),
+    **terms("algorithm", ROIGenerationAlgorithm="generation algorithm", ROIInterpreter="interpreter"),
+    **terms("frame-of-reference", ReferencedFrameOfReferenceUID="frame of reference"),
+    **terms(
+        "density", ROIPhysicalPropertyValue="overridden value", ROIPhysicalProperty="overridden property"
+    ),
+    **terms("approval", ApprovalStatus="approval"),
+    **terms("review", ReviewDate="review date", ReviewTime="review time", ReviewerName="reviewer"),
+}
+
+_ITEMS = {
+    _ROI: _REGION,
+    _CONTOURS: _REGION,
+    "RTROIObservationsSequence": Item(
+        "ROI", "rois", named_by=(_ROI, "ROIName"), owns=False, key="ReferencedROINumber"
+    ),
+    _CONTOUR: Item("contour", "contour-details"),
+    "ContourImageSequence": Item("reference to image", "references", silent=True),
+    "ReferencedFrameOfReferenceSequence": Item("frame of reference", "frame-of-reference", owns=False),
+    "RTReferencedStudySequence": Item("referenced study", "references"),
+    "RTReferencedSeriesSequence": Item("referenced series", "references"),
+    "ROIPhysicalPropertiesSequence": Item(
+        "density override", "density", details=("ROIPhysicalPropertyValue",)
+    ),
+    "PredecessorStructureSetSequence": Item("reference to predecessor", "references"),
+}
+
+_STRUCTURES = Vocabulary("structures", _TERMS, _ITEMS, frozenset({_CONTOUR, "ContourImageSequence"}))
+
+_Entry = tuple[AttributeChange, Place]
+
+
+def findings(attributes: Sequence[AttributeChange], old: bytes, new: bytes) -> list[Said]:
+    """What changed in a structure set."""
+    entries = [(change, place(change.path)) for change in attributes]
+    regions = _came_or_went(entries, _ROI, "ROINumber")
+    emptied = _came_or_went(entries, _CONTOURS, "ReferencedROINumber") - regions
+    contours: dict[str, list[_Entry]] = {}
+    rest: list[AttributeChange] = []
+    for change, at in entries:
+        sequence, key = at.steps[0] if at.steps else ("", "")
+        inside = len(at.steps) > 1 and at.steps[1][0] == _CONTOUR
+        if sequence == _CONTOURS and key not in regions and (inside or key in emptied):
+            contours.setdefault(key, []).append((change, at))
+        else:
+            rest.append(change)
+    names = Names(_STRUCTURES, old, new)
+    totals = (
+        [Counter(match[1] for match in _COUNTED.finditer(form)) for form in (old, new)] if contours else []
+    )
+    said = []
+    for key, group in contours.items():
+        told, left = _region(names, key, group, [total[key.encode()] for total in totals])
+        said += told
+        rest += left
+    return said + tell(_STRUCTURES, rest, old, new)
+
+
+def _came_or_went(entries: list[_Entry], sequence: str, keyword: str) -> set[str]:
+    """The items of a top-level sequence that only one side has, by the attribute that each must have."""
+    return {
+        at.steps[0][1]
+        for change, at in entries
+        if len(at.steps) == 1 and at.steps[0][0] == sequence and at.name == keyword and _one_sided(change)
+    }
+
+
+def _one_sided(change: AttributeChange) -> bool:
+    return change.old is None or change.new is None
+
+
+def _region(
+    names: Names, key: str, group: list[_Entry], totals: list[int]
+) -> tuple[list[Said], list[AttributeChange]]:
+    """What is said of one region's contours, and what of it is left to be told by its attributes."""
+    data = [change for change, at in group if at.name == _DATA]
+    gone = Counter(change.old for change in data if change.old is not None)
+    come = Counter(change.new for change in data if change.new is not None)
+    old, new = list((gone - come).elements()), list((come - gone).elements())
+    noun, name = names.called((_CONTOURS, key))
+    if not old and not new:
+        return _same_points(f"{noun} {name}", group, moved=len(data))
+    text = f"{noun} {name}: {', '.join(_told(old, new, totals))}{_greatest(data)}"
+    # what a contour has beside its points follows them, except what a contour is
+    left = [change for change, at in group if at.name == "ContourGeometricType" and not _one_sided(change)]
+    return [Said("structures.contours", text, frozenset({_DATA, *_FOLLOWS}))], left
+
+
+def _same_points(name: str, group: list[_Entry], *, moved: int) -> tuple[list[Said], list[AttributeChange]]:
+    """What is said of contours whose points are the same."""
+    if moved:
+        text = f"{name}: {moved} contours in another place of their sequence, the same contours"
+        return [Said("structures.contour-details", text, frozenset({_DATA}))], []
+    if any(len(at.steps) == 1 for _, at in group):
+        text = f"{name}: its entry for contours, which has none, came or went"
+        return [Said("structures.contour-details", text, frozenset({_CONTOURS}))], []
+    return [], [change for change, _ in group]
+
+
+def _told(old: list[str], new: list[str], totals: list[int]) -> Iterator[str]:
+    before, after = totals
+    if not after:
+        yield f"all {before} contours removed" if before > 1 else "its only contour removed"
+    elif not before:
+        yield f"{after} contour{'s' if after > 1 else ''} added where there were none"
+    else:
+        yield f"{max(len(old), len(new))} of {max(before, after)} contours differ"
+        if before != after:
+            yield f"number of contours {before} → {after}"
+    heights = {_height(value) for value in (*old, *new)}
+    if None not in heights:
+        known = [height for height in heights if height is not None]
+        lowest, highest = figure(min(known)), figure(max(known))
+        where = f"z {lowest}" if lowest == highest else f"z {lowest} to {highest}"
+        yield f"on {len(heights)} slice{'s' if len(heights) > 1 else ''} ({where} mm)"
+
+
+def _height(contour: str) -> float | None:
+    """The z of a contour's first point; None where the normal form holds a digest of the points only."""
+    first = numbers("\\".join(contour.split("\\", 3)[:3]))
+    return first[2] if len(first) == 3 else None
+
+
+def _greatest(data: list[AttributeChange]) -> str:
+    """By how much the points moved at most, where each contour kept the number of its points."""
+    greatest = 0.0
+    for change in data:
+        before, after = numbers(change.old), numbers(change.new)
+        if not before or len(before) != len(after):
+            return ""
+        squares = [(new - old) ** 2 for old, new in zip(before, after, strict=True)]
+        apart = (x + y + z for x, y, z in zip(squares[0::3], squares[1::3], squares[2::3], strict=False))
+        greatest = max(greatest, *apart, 0.0)
+    return f", points moved by up to {figure(math.sqrt(greatest))} mm" if greatest else ""
