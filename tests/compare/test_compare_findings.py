@@ -18,6 +18,7 @@ from vault.normal.dicom import normal_form
 
 DATA = Path(__file__).parents[1] / "data" / "dicom"
 PLAN, PLAN_2 = DATA / "RTPLAN/04d88aa29f74.dcm", DATA / "RTPLAN/18585dbbd6f7.dcm"
+ION = DATA / "RTIONPLAN/07d1fc0b70b6.dcm"
 STRUCTURES = DATA / "RTSTRUCT/f358b8ee95f4.dcm"
 RECORD = DATA / "RTRECORD/beams-fraction-1.dcm"
 DOSE = DATA / "RTDOSE/a96cfd3c8d4c.dcm"
@@ -152,6 +153,13 @@ def structure_set(dataset: Dataset) -> None:
 
 def private(dataset: Dataset) -> None:
     dataset.private_block(0x3249, "VENDOR", create=True).add_new(0x10, "LO", "x")
+
+
+def spot_moved(dataset: Dataset) -> None:
+    item = dataset.IonBeamSequence[0].IonControlPointSequence[0]
+    values = list(item.ScanSpotPositionMap)
+    values[2] += 1.5
+    item.ScanSpotPositionMap = values
 
 
 BEAM_1, BEAM_2 = "beam 1 LEFT LAT", "beam 2 RIGHT LAT"
@@ -364,6 +372,30 @@ PLANS: dict[str, tuple[Path, Mutation, list[tuple[str, str]]]] = {
         put(top, ApprovalStatus="REJECTED"),
         [("critical", "approval UNAPPROVED → REJECTED")],
     ),
+    "approved and reviewed": (
+        PLAN_2,
+        put(top, ApprovalStatus="APPROVED", ReviewerName="Dr X", ReviewDate="20240101"),
+        [
+            ("routine", "approval UNAPPROVED → APPROVED"),
+            ("major", "review date absent → 20240101"),
+            ("major", "reviewer absent → Dr X"),
+        ],
+    ),
+    "approval gone": (
+        PLAN_2,
+        lambda ds: ds.__delattr__("ApprovalStatus"),
+        [("critical", "approval UNAPPROVED → absent")],
+    ),
+    "energy of protons": (
+        ION,
+        put(lambda ds: ds.IonBeamSequence[0].IonControlPointSequence[0], NominalBeamEnergy=100),
+        [("critical", "beam 1 Field_1: energy 80 → 100 MeV (+20 MeV) at control point 0")],
+    ),
+    "scan spots": (
+        ION,
+        spot_moved,
+        [("critical", "beam 1 Field_1: scan spot positions differ at control point 0")],
+    ),
     "label": (PLAN, put(top, RTPlanLabel="wb.1"), [("major", "plan label wb.0 → wb.1")]),
     "beam name": (PLAN, put(beam(1), BeamName="L"), [("major", "beam 1 L: beam name LEFT LAT → L")]),
     "patient": (
@@ -497,6 +529,16 @@ STRUCTURE_SETS: dict[str, tuple[Mutation, list[tuple[str, str]]]] = {
     "colour": (
         put(lambda ds: ds.ROIContourSequence[1], ROIDisplayColor=[1, 2, 3]),
         [("administrative", "ROI 2 LEFT: colour 255\\0\\0 → 1\\2\\3")],
+    ),
+    "approved": (put(top, ApprovalStatus="APPROVED"), [("routine", "approval absent → APPROVED")]),
+    "frame of reference": (
+        put(lambda ds: ds.StructureSetROISequence[2], ReferencedFrameOfReferenceUID="1.2.3"),
+        [
+            (
+                "critical",
+                "ROI 3 RIGHT: frame of reference 1.3.6.1.4.1.22361.48658618118952.752771718.1386779753570.4 → 1.2.3",
+            )
+        ],
     ),
     "label": (put(top, StructureSetLabel="wb2"), [("major", "structure set label wb → wb2")]),
 }

@@ -91,22 +91,12 @@ _IMAGE = Vocabulary(
 
 def dose(attributes: Sequence[AttributeChange], old: bytes, new: bytes) -> list[Said]:
     """What changed in a dose."""
-    return [_scaled(said, attributes) for said in _pixels(tell(_DOSE, attributes, old, new))]
+    return [_scaled(said, attributes) for said in tell(_DOSE, attributes, old, new)]
 
 
 def image(attributes: Sequence[AttributeChange], old: bytes, new: bytes) -> list[Said]:
     """What changed in an image."""
-    return _pixels(tell(_IMAGE, attributes, old, new))
-
-
-def _pixels(findings: list[Said]) -> list[Said]:
-    """Of pixels the normal form has a digest, which says nothing to people."""
-    return [
-        replace(said, text=f"{said.text.split(' values ', 1)[0]} values differ")
-        if said.subject.endswith(".pixels")
-        else said
-        for said in findings
-    ]
+    return tell(_IMAGE, attributes, old, new)
 
 
 def _scaled(said: Said, attributes: Sequence[AttributeChange]) -> Said:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from vault.compare.findings import approvals
 from vault.compare.findings.said import Said
 from vault.compare.findings.telling import tell
 from vault.compare.findings.vocabulary import Item, Term, Vocabulary, terms
 from vault.model import AttributeChange
-
-STEPS = ("", "UNAPPROVED", "APPROVED")
-"""Approval goes forward along these; any other change of it withdraws something."""
 
 _BEAM = Item(
     "beam",
@@ -113,6 +111,35 @@ TERMS: Mapping[str, Term] = {
         WedgeFactor="wedge factor",
         NumberOfWedges="number of wedges",
     ),
+    **terms(
+        "spots",
+        ScanSpotPositionMap="scan spot positions",
+        ScanSpotMetersetWeights="scan spot weights",
+        NumberOfScanSpotPositions="number of scan spots",
+        ScanningSpotSize="scan spot size",
+        ScanSpotTuneID="scan spot tune",
+        NumberOfPaintings="number of paintings",
+    ),
+    **terms("radiation", ScanMode="scan mode"),
+    **terms("dose-rate", "", "relative", MetersetRate="meterset rate"),
+    **terms("ion-devices", "mm", SnoutPosition="snout position"),
+    **terms(
+        "ion-devices",
+        NumberOfRangeShifters="number of range shifters",
+        NumberOfRangeModulators="number of range modulators",
+        NumberOfLateralSpreadingDevices="number of lateral spreading devices",
+    ),
+    **terms("distances", "mm", "point", SurfaceEntryPoint="surface entry point"),
+    **terms(
+        "dose-reference",
+        BeamDosePointDepth="depth of the dose point",
+        BeamDosePointEquivalentDepth="equivalent depth of the dose point",
+        BeamDosePointSSD="SSD of the dose point",
+        CumulativeDoseReferenceCoefficient="cumulative dose reference coefficient",
+        BeamDoseType="type of beam dose",
+        AlternateBeamDose="alternate beam dose",
+        AlternateBeamDoseType="type of alternate beam dose",
+    ),
     **terms("blocks", NumberOfBlocks="number of blocks", NumberOfCompensators="number of compensators"),
     **terms("bolus", NumberOfBoli="number of boli"),
     **terms("applicators", ApplicatorID="applicator", ApplicatorType="applicator type"),
@@ -157,6 +184,26 @@ ITEMS: Mapping[str, Item] = {
         details=("WedgeID", "WedgeType", "WedgeAngle", "WedgeOrientation"),
     ),
     "WedgePositionSequence": Item("wedge", "wedges", details=("WedgePosition",)),
+    "ReferencedDoseReferenceSequence": Item("dose reference", "dose-reference"),
+    "IonToleranceTableSequence": Item(
+        "tolerance table", "tolerance", named_by=("IonToleranceTableSequence", "ToleranceTableLabel")
+    ),
+    "SnoutSequence": Item("snout", "ion-devices"),
+    "RangeShifterSequence": Item(
+        "range shifter",
+        "ion-devices",
+        counted_by=frozenset({"NumberOfRangeShifters"}),
+        details=("RangeShifterID",),
+    ),
+    "RangeShifterSettingsSequence": Item("range shifter", "ion-devices"),
+    "RangeModulatorSequence": Item(
+        "range modulator", "ion-devices", counted_by=frozenset({"NumberOfRangeModulators"})
+    ),
+    "RangeModulatorSettingsSequence": Item("range modulator", "ion-devices"),
+    "LateralSpreadingDeviceSequence": Item(
+        "lateral spreading device", "ion-devices", counted_by=frozenset({"NumberOfLateralSpreadingDevices"})
+    ),
+    "LateralSpreadingDeviceSettingsSequence": Item("lateral spreading device", "ion-devices"),
     "BlockSequence": Item(
         "block", "blocks", counted_by=frozenset({"NumberOfBlocks"}), details=("BlockName", "BlockType")
     ),
@@ -177,27 +224,22 @@ ITEMS: Mapping[str, Item] = {
     "ReferencedReferenceImageSequence": Item("reference image", "verification-images"),
 }
 
-_PLAN = Vocabulary("plan", TERMS, ITEMS, frozenset({"ControlPointSequence", "IonControlPointSequence"}))
+_POINTS = frozenset({"ControlPointSequence", "IonControlPointSequence"})
+_ION_BEAM = replace(_BEAM, named_by=("IonBeamSequence", "BeamName"))
+
+_PLAN = Vocabulary("plan", TERMS, ITEMS, _POINTS)
+_ION_PLAN = Vocabulary("plan", TERMS, {**ITEMS, "ReferencedBeamSequence": _ION_BEAM}, _POINTS)
 
 
 def findings(attributes: Sequence[AttributeChange], old: bytes, new: bytes) -> list[Said]:
     """What changed in a plan."""
-    forward = any(one.path == "ApprovalStatus" and is_forward(one.old, one.new) for one in attributes)
-    said = tell(_in_its_unit(new), attributes, old, new)
-    return [
-        replace(one, subject="plan.approval-given") if forward and one.subject == "plan.approval" else one
-        for one in said
-    ]
+    words = _ION_PLAN if b"\nIonBeamSequence[" in new else _PLAN
+    return approvals.weighed(tell(_in_its_unit(words, new), attributes, old, new), attributes, "plan")
 
 
-def is_forward(old: str | None, new: str | None) -> bool:
-    """Whether an approval status took a step that it takes in the course of planning."""
-    before, after = ((value or "").strip('" ') for value in (old, new))
-    return before in STEPS and after in STEPS and STEPS.index(before) < STEPS.index(after)
-
-
-def _in_its_unit(new: bytes) -> Vocabulary:
-    """The vocabulary, with energies in MeV where no beam is of photons (PS3.3 C.8.8.14: MV for photons)."""
+def _in_its_unit(words: Vocabulary, new: bytes) -> Vocabulary:
+    """The vocabulary with the unit of energies: MV for photons, MeV/u for ions, else MeV (PS3.3 C.8.8.14, C.8.8.25)."""
     if b'.RadiationType CS "PHOTON"' in new or b".RadiationType CS" not in new:
-        return _PLAN
-    return replace(_PLAN, terms={**TERMS, "NominalBeamEnergy": Term("radiation", "energy", "MeV")})
+        return words
+    unit = "MeV/u" if b'.RadiationType CS "ION"' in new else "MeV"
+    return replace(words, terms={**TERMS, "NominalBeamEnergy": Term("radiation", "energy", unit)})

@@ -7,6 +7,8 @@ import math
 from vault.compare.findings.vocabulary import Term
 
 _LONGEST = 80
+_FEW = 6  # a list of so few values is written out
+_DIGEST = " bytes sha256:"
 _TURN = 360.0
 
 
@@ -40,7 +42,7 @@ def numbers(value: str | None) -> list[float]:
 
 def figure(value: float) -> str:
     """A number with as many digits as a physicist reads; what would read as nought keeps its digits."""
-    text = f"{value:.3f}".rstrip("0").rstrip(".")
+    text = f"{value or 0.0:.3f}".rstrip("0").rstrip(".")
     return text if text not in {"0", "-0"} or value == 0 else f"{value:.3g}"
 
 
@@ -75,11 +77,31 @@ def became(old: str | None, new: str | None, term: Term) -> str:
     """`monitor units 100 → 120 MU (+20 MU, +20 %)`."""
     if term.shape == "point" and (told := _moved(old, new, term)):
         return told
+    if old is not None and new is not None and (told := _listed(old, new, term)):
+        return told
     before, after = number(old), number(new)
     if before is None or after is None:
         return f"{term.noun} {shown(old)} → {shown(new)}{_unit(term, new or old)}"
     one, two = pair(before, after)
     return f"{term.noun} {one} → {two}{_unit(term, new)} ({_difference(before, after, term)})"
+
+
+def _listed(old: str, new: str, term: Term) -> str:
+    """How one long list became another, of which the normal form may have the digest only; else empty."""
+    if _DIGEST in old or _DIGEST in new:
+        return f"{term.noun} differ{'' if term.noun.endswith('s') else 's'}"
+    before, after = numbers(old), numbers(new)
+    if max(len(before), len(after)) <= _FEW or not before or not after:
+        return ""
+    if len(before) != len(after):
+        return f"{term.noun}: {len(before)} → {len(after)} values"
+    apart = [abs(now - was) for was, now in zip(before, after, strict=True) if was != now]
+    by = (
+        f"greatest difference {figure(max(apart))} {term.unit}".rstrip()
+        if apart
+        else "by less than can be told"
+    )
+    return f"{term.noun}: {len(apart)} of {len(before)} values differ, {by}"
 
 
 def _difference(before: float, after: float, term: Term) -> str:

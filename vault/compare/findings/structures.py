@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from vault.compare.findings import approvals
 from vault.compare.findings.places import Names, Place, place
 from vault.compare.findings.quantities import figure, numbers
 from vault.compare.findings.said import Said
@@ -47,12 +48,14 @@ _TERMS = {
         StructureSetTime="structure set time",
         ROIDescription="description",
         ROIObservationLabel="observation label",
+        ROIObservationDescription="observation description",
     ),
     **terms("algorithm", ROIGenerationAlgorithm="generation algorithm", ROIInterpreter="interpreter"),
     **terms("frame-of-reference", ReferencedFrameOfReferenceUID="frame of reference"),
     **terms(
         "density", ROIPhysicalPropertyValue="overridden value", ROIPhysicalProperty="overridden property"
     ),
+    **terms("volume", "cm³", "relative", ROIVolume="volume as stored"),
     **terms("approval", ApprovalStatus="approval"),
     **terms("review", ReviewDate="review date", ReviewTime="review time", ReviewerName="reviewer"),
 }
@@ -102,7 +105,7 @@ def findings(attributes: Sequence[AttributeChange], old: bytes, new: bytes) -> l
         told, left = _region(names, key, group, [total[key.encode()] for total in totals])
         said += told
         rest += left
-    return said + tell(_STRUCTURES, rest, old, new)
+    return approvals.weighed(said + tell(_STRUCTURES, rest, old, new), attributes, "structures")
 
 
 def _came_or_went(entries: list[_Entry], sequence: str, keyword: str) -> set[str]:

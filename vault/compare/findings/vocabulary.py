@@ -59,8 +59,8 @@ class Vocabulary:
 
 
 def words(keyword: str) -> str:
-    """`GantryAngleTolerance` as words: `gantry angle tolerance`; abbreviations stay as they are."""
-    parts = _WORDS.findall(keyword)
+    """`GantryAngleTolerance` as words: `gantry angle tolerance`; abbreviations and tags stay as they are."""
+    parts = _WORDS.findall(keyword) if keyword[:1].isalpha() else ()
     return " ".join(part if part.isupper() and len(part) > 1 else part.lower() for part in parts) or keyword
 
 
@@ -78,11 +78,15 @@ PATIENT: Mapping[str, Term] = {
         PatientSex="sex",
         OtherPatientIDs="other patient IDs",
         IssuerOfPatientID="issuer of the patient ID",
+        OtherPatientNames="other patient names",
+        PatientBirthName="birth name",
+        PatientBirthTime="time of birth",
     ),
     **terms(
         "uid",
         SOPInstanceUID="SOP Instance UID",
         SOPClassUID="SOP class",
+        Modality="modality",
         StudyInstanceUID="Study Instance UID",
         SeriesInstanceUID="Series Instance UID",
     ),
@@ -97,6 +101,8 @@ PATIENT: Mapping[str, Term] = {
         InstitutionName="institution",
         InstitutionAddress="institution's address",
         InstitutionalDepartmentName="department",
+        InstanceCreatorUID="instance creator UID",
+        TimezoneOffsetFromUTC="time zone",
     ),
     **terms(
         "description",
@@ -114,6 +120,18 @@ PATIENT: Mapping[str, Term] = {
         ContentTime="content time",
         ReferringPhysicianName="referring physician",
         OperatorsName="operators",
+        PhysiciansOfRecord="physicians of record",
+        PerformingPhysicianName="performing physician",
+        NameOfPhysiciansReadingStudy="reading physicians",
+        PositionReferenceIndicator="position reference indicator",
+        PatientAge="age",
+        PatientSize="height",
+        PatientWeight="weight",
+        PatientAddress="address",
+        PatientTelephoneNumbers="telephone numbers",
+        EthnicGroup="ethnic group",
+        PatientIdentityRemoved="patient identity removed",
+        DeidentificationMethod="de-identification",
     ),
 }
 """What every object has, under the table `any`: who the patient is, which object it is, what made it."""
