@@ -550,6 +550,47 @@ def test_structure_sets(tmp_path: Path, name: str) -> None:
     assert told(tmp_path, STRUCTURES, mutation) == expected
 
 
+def region(*contours: tuple[str, str, str]) -> bytes:
+    lines = ["normal-form 1", 'StructureSetROISequence[1].ROIName LO "PTV"']
+    for number, (kind, image, data) in enumerate(contours, 1):
+        path = f"ROIContourSequence[1].ContourSequence[{number}]."
+        lines += [
+            f"{path}ContourImageSequence[{image}].ReferencedSOPInstanceUID UI {image}",
+            f'{path}ContourGeometricType CS "{kind}"',
+            f"{path}ContourData DS {data}",
+        ]
+    return "\n".join([*lines, ""]).encode()
+
+
+LONG = "{} bytes sha256:00"
+PLANAR = [("CLOSED_PLANAR", f"1.2.{n}", LONG.format(n)) for n in range(1, 9)]
+
+
+@pytest.mark.parametrize(
+    ("new", "expected"),
+    [
+        (
+            [*PLANAR[:4], ("CLOSED_PLANAR", "1.2.5", LONG.format(99)), *PLANAR[5:]],
+            ["ROI 1 PTV: 1 of 8 contours differ, on 1 slice"],
+        ),
+        (PLANAR[2:], ["ROI 1 PTV: 2 of 8 contours differ, number of contours 8 → 6, on 2 slices"]),
+        (
+            [PLANAR[1], ("POINT", *PLANAR[0][1:]), *PLANAR[2:]],
+            [
+                "ROI 1 PTV: 2 contours in another place of their sequence, the same contours",
+                "ROI 1 PTV: type of contours CLOSED_PLANAR → POINT at contour 2",
+            ],
+        ),
+    ],
+)
+def test_contours_of_which_the_normal_form_has_digests(
+    new: list[tuple[str, str, str]], expected: list[str]
+) -> None:
+    old, later = region(*PLANAR), region(*new)
+    said = findings("RTSTRUCT", attribute_changes(old, later), old, later)
+    assert [one.text for one in said] == expected
+
+
 def session(number: int) -> Callable[[Dataset], Dataset]:
     return lambda dataset: dataset.TreatmentSessionBeamSequence[number - 1]
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 
 from vault.compare.findings import approvals
 from vault.compare.findings.places import Names, Place, place
@@ -25,6 +26,11 @@ _FOLLOWS = frozenset({"NumberOfContourPoints", "ContourNumber", "AttachedContour
 """What only repeats, or counts, what the points say."""
 
 _COUNTED = re.compile(rb"\nROIContourSequence\[([^\]\n]*)\]\.ContourSequence\[[^\]\n]*\]\.ContourData ")
+
+_IMAGE = re.compile(
+    rb"\nROIContourSequence\[([^\]\n]*)\]\.ContourSequence\[([^\]\n]*)\]"
+    rb"\.ContourImageSequence\[[^\]\n]*\]\.ReferencedSOPInstanceUID UI ([^ \n]+)"
+)
 
 _REGION = Item("ROI", "rois", named_by=(_ROI, "ROIName"), details=("RTROIInterpretedType",), owns=False)
 
@@ -100,9 +106,9 @@ def findings(attributes: Sequence[AttributeChange], old: bytes, new: bytes) -> l
     totals = (
         [Counter(match[1] for match in _COUNTED.finditer(form)) for form in (old, new)] if contours else []
     )
-    said = []
+    said, images = [], _Images(old, new)
     for key, group in contours.items():
-        told, left = _region(names, key, group, [total[key.encode()] for total in totals])
+        told, left = _region(names, key, group, [total[key.encode()] for total in totals], images)
         said += told
         rest += left
     return approvals.weighed(said + tell(_STRUCTURES, rest, old, new), attributes, "structures")
@@ -122,49 +128,86 @@ def _one_sided(change: AttributeChange) -> bool:
 
 
 def _region(
-    names: Names, key: str, group: list[_Entry], totals: list[int]
+    names: Names, key: str, group: list[_Entry], totals: list[int], images: _Images
 ) -> tuple[list[Said], list[AttributeChange]]:
     """What is said of one region's contours, and what of it is left to be told by its attributes."""
-    data = [change for change, at in group if at.name == _DATA]
-    gone = Counter(change.old for change in data if change.old is not None)
-    come = Counter(change.new for change in data if change.new is not None)
+    data = [(change, at.steps[1][1]) for change, at in group if at.name == _DATA]
+    gone = Counter(change.old for change, _ in data if change.old is not None)
+    come = Counter(change.new for change, _ in data if change.new is not None)
     old, new = list((gone - come).elements()), list((come - gone).elements())
     noun, name = names.called((_CONTOURS, key))
+    left = [change for change, at in group if not _one_sided(change) and not _follows(at)]
     if not old and not new:
-        return _same_points(f"{noun} {name}", group, moved=len(data))
-    text = f"{noun} {name}: {', '.join(_told(old, new, totals))}{_greatest(data)}"
-    # what a contour has beside its points follows them, except what a contour is
-    left = [change for change, at in group if at.name == "ContourGeometricType" and not _one_sided(change)]
+        if not data and not any(len(at.steps) == 1 for _, at in group):
+            return [], [change for change, _ in group]
+        return [_same_points(f"{noun} {name}", len(data))], left
+    slices = _slices(old, new) or images.slices(key, data, set(old), set(new))
+    text = f"{noun} {name}: {_counted(old, new, totals)}{slices}{_greatest([change for change, _ in data])}"
     return [Said("structures.contours", text, frozenset({_DATA, *_FOLLOWS}))], left
 
 
-def _same_points(name: str, group: list[_Entry], *, moved: int) -> tuple[list[Said], list[AttributeChange]]:
+def _follows(at: Place) -> bool:
+    """Whether an attribute of a contour follows its points: how many they are, and on which image they lie."""
+    return at.name in {_DATA, *_FOLLOWS} or any(
+        sequence == "ContourImageSequence" for sequence, _ in at.steps
+    )
+
+
+def _same_points(name: str, moved: int) -> Said:
     """What is said of contours whose points are the same."""
     if moved:
         text = f"{name}: {moved} contours in another place of their sequence, the same contours"
-        return [Said("structures.contour-details", text, frozenset({_DATA}))], []
-    if any(len(at.steps) == 1 for _, at in group):
+    else:
         text = f"{name}: its entry for contours, which has none, came or went"
-        return [Said("structures.contour-details", text, frozenset({_CONTOURS}))], []
-    return [], [change for change, _ in group]
+    return Said("structures.contour-details", text, frozenset({_DATA if moved else _CONTOURS}))
 
 
-def _told(old: list[str], new: list[str], totals: list[int]) -> Iterator[str]:
+def _counted(old: list[str], new: list[str], totals: list[int]) -> str:
     before, after = totals
     if not after:
-        yield f"all {before} contours removed" if before > 1 else "its only contour removed"
-    elif not before:
-        yield f"{after} contour{'s' if after > 1 else ''} added where there were none"
-    else:
-        yield f"{max(len(old), len(new))} of {max(before, after)} contours differ"
-        if before != after:
-            yield f"number of contours {before} → {after}"
+        return f"all {before} contours removed" if before > 1 else "its only contour removed"
+    if not before:
+        return f"{after} contour{'s' if after > 1 else ''} added where there were none"
+    said = f"{max(len(old), len(new))} of {max(before, after)} contours differ"
+    return said if before == after else f"{said}, number of contours {before} → {after}"
+
+
+def _slices(old: list[str], new: list[str]) -> str:
+    """On how many slices contours differ, and where; empty where the normal form holds digests of their points."""
     heights = {_height(value) for value in (*old, *new)}
-    if None not in heights:
-        known = [height for height in heights if height is not None]
-        lowest, highest = figure(min(known)), figure(max(known))
-        where = f"z {lowest}" if lowest == highest else f"z {lowest} to {highest}"
-        yield f"on {len(heights)} slice{'s' if len(heights) > 1 else ''} ({where} mm)"
+    known = [height for height in heights if height is not None]
+    if len(known) < len(heights):
+        return ""
+    lowest, highest = figure(min(known)), figure(max(known))
+    where = f"z {lowest}" if lowest == highest else f"z {lowest} to {highest}"
+    return f", on {len(known)} slice{'s' if len(known) > 1 else ''} ({where} mm)"
+
+
+class _Images:
+    """On which images contours lie: what says how many slices differ, where there are only digests of the points."""
+
+    def __init__(self, old: bytes, new: bytes) -> None:
+        self._forms = old, new
+
+    @cached_property
+    def _named(self) -> list[dict[tuple[bytes, bytes], bytes]]:
+        """For each side, the image of each contour, by region and contour."""
+        return [{(match[1], match[2]): match[3] for match in _IMAGE.finditer(form)} for form in self._forms]
+
+    def slices(
+        self, region: str, data: list[tuple[AttributeChange, str]], old: set[str], new: set[str]
+    ) -> str:
+        """On how many slices contours of a region differ; empty where one of them names no image."""
+        sides = [
+            (contour for change, contour in data if change.old in old),
+            (contour for change, contour in data if change.new in new),
+        ]
+        found = {
+            named.get((region.encode(), contour.encode()))
+            for named, contours in zip(self._named, sides, strict=True)
+            for contour in contours
+        }
+        return "" if None in found else f", on {len(found)} slice{'s' if len(found) > 1 else ''}"
 
 
 def _height(contour: str) -> float | None:

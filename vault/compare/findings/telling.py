@@ -179,22 +179,26 @@ class _Telling:
         attributes = frozenset({first.place.name})
         if term.shape == "leaves":
             device = first.place.steps[-1][1] if first.place.steps else ""
-            positions = [leaves.Positions(self._point(one), one.change.old, one.change.new) for one in group]
+            positions = [
+                leaves.Positions((self._point(one) or ("", ""))[1], one.change.old, one.change.new)
+                for one in group
+            ]
             if not leaves.is_leaves(device):
                 subject = subject.replace(".leaves", ".jaws")
             return self._sentence(subject, first.place.steps, leaves.told(device, positions), attributes)
         greatest = max(group, key=lambda one: size(one.change.old, one.change.new, term))
         body = became(greatest.change.old, greatest.change.new, term)
         if point := self._point(greatest):
-            body += f" at control point {point}"
+            body += f" at {' '.join(self.names.called(point))}"
         if len(group) > 1:
             body += (
                 f", the greatest of {len(group)} such changes" if point else f", and {len(group) - 1} more"
             )
         return self._sentence(subject, first.place.steps, body, attributes)
 
-    def _point(self, one: _Located) -> str:
-        return next((key for sequence, key in one.place.steps if sequence in self.vocabulary.spread), "")
+    def _point(self, one: _Located) -> Step | None:
+        """The control point that an attribute belongs to, or what else its change is spread over."""
+        return next((step for step in one.place.steps if step[0] in self.vocabulary.spread), None)
 
     def _term(self, at: Place) -> tuple[str, Term]:
         """The rule's full name and the words for an attribute, by where it stands."""
