@@ -28,7 +28,7 @@ system-packages:
 	@sh tools/system-packages.sh
 
 demo: $(STAMP)
-	@sh tools/system-packages.sh git age openssh-client
+	@sh tools/system-packages.sh git age openssh-client unixodbc libsqliteodbc
 	$(BIN)/vault demo --fresh
 
 test: $(STAMP) system-packages

@@ -106,9 +106,14 @@ def write(folder: Path, patients: Sequence[Patient], first_night: date, now: dat
     _tidy(folder / DOCUMENTS, {paper.file for paper in papers})
 
 
+def driver() -> Path | None:
+    """SQLite's ODBC driver, where Debian puts it on any architecture; None when it is not installed."""
+    return next(iter(sorted(Path("/usr/lib").glob("*/odbc/libsqlite3odbc.so"))), None)
+
+
 def connection_string(folder: Path) -> str:
-    """The ODBC connection of the database in `folder`, by the driver's name as Debian registers it."""
-    return f"DRIVER={{SQLite3}};DATABASE={folder.absolute() / FILE};Timeout=5000"
+    """The ODBC connection of the database in `folder`."""
+    return f"DRIVER={driver() or '{SQLite3}'};DATABASE={folder.absolute() / FILE};Timeout=5000"
 
 
 def _insert(connection: sqlite3.Connection, table: str, rows: Iterable[_Row]) -> None:

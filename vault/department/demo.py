@@ -20,6 +20,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from vault.config import Config, load
+from vault.department import database
 from vault.department.nights import Night, fraction_step, night
 from vault.department.patients import Patient, roster
 from vault.department.server import LOOPBACK, Department
@@ -41,6 +42,9 @@ EVENING = time(19, 0)
 
 SITE = "Simulated Department"
 
+CHARTS = "charts"
+"""Folder of the department's database and documents."""
+
 
 @dataclass(frozen=True, slots=True)
 class Demo:
@@ -61,6 +65,11 @@ class Demo:
         """The vault's configuration. Raises ConfigError."""
         return load(self.configuration)
 
+    @property
+    def has_database(self) -> bool:
+        """Whether the department's database can be asked: its ODBC driver was there when the demo was made."""
+        return self.config().rois.sql is not None
+
     def department(self) -> Department:
         """The ROIS, to be entered: it listens where the configuration says, and sends to the vault alone."""
         config = self.config()
@@ -77,6 +86,7 @@ class Demo:
         department.put(step.make() for step in events.steps)
         after = replace(self, nights=events.number)
         _mark(after, replace_marker=True)
+        after._write_charts(after.run_at(after.nights))
         return after, events
 
     def work(self, department: Department) -> list[PatientID]:
@@ -87,7 +97,12 @@ class Demo:
             if (fraction := patient.fraction(self.nights + 1))
         ]
         department.put(step.make() for step in steps)
+        self._write_charts(self.run_at(self.nights, EVENING))
         return [step.patient_id for step in steps]
+
+    def _write_charts(self, now: datetime) -> None:
+        if self.has_database:
+            database.write(self.folder / CHARTS, self.patients, self.first_night, now.replace(tzinfo=None))
 
     def run_at(self, number: int, clock: time = AT) -> datetime:
         """When the run of a night begins, or, at another time of the day, an hourly run after it."""
@@ -172,13 +187,22 @@ def _configured(text: str, demo: Demo) -> str:
     """The commented configuration, with the lines changed that a site would change."""
     rois, receiver = _free_ports(2)
     patients = json.dumps([patient.patient_id for patient in demo.patients])
-    changes = (
+    changes: tuple[tuple[str, str], ...] = (
         (r"port = 104", f"port = {rois}"),
         (r"port = 11112", f"port = {receiver}"),
         (r"patients = \[\]", f"patients = {patients}"),
         (r"#\[share\]", "[share]"),
         (r'#url = "file:.*"', f"url = {json.dumps((demo.folder.absolute() / 'share').as_uri())}"),
     )
+    charts = demo.folder.absolute() / CHARTS
+    if database.driver():
+        changes += (
+            (r'source = "list"', 'source = "sql"'),
+            (r"#\[rois\.sql\]", "[rois.sql]"),
+            (r"#connection = .*", f"connection = {json.dumps(database.connection_string(charts))}"),
+            (r"#queries = .*", 'queries = "queries/demo.toml"'),
+            (r"#documents = .*", f"documents = {json.dumps(str(charts / database.DOCUMENTS))}"),
+        )
     for old, new in changes:
         text, count = re.subn(rf"(?m)^{old}$", new.replace("\\", r"\\"), text)
         if count != 1:
