@@ -100,7 +100,9 @@ class Postgres:
 
     def _pids(self) -> list[int]:
         postmaster = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
-        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+        children: list[str] = []
+        with suppress(FileNotFoundError):  # it is gone already
+            children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
         return [postmaster, *map(int, children)]
 
     def _pg_ctl(self, *arguments: str) -> None:
