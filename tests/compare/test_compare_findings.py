@@ -377,7 +377,7 @@ PLANS: dict[str, tuple[Path, Mutation, list[tuple[str, str]]]] = {
         put(top, ApprovalStatus="APPROVED", ReviewerName="Dr X", ReviewDate="20240101"),
         [
             ("routine", "approval UNAPPROVED → APPROVED"),
-            ("major", "review date absent → 20240101"),
+            ("major", "review date absent → 2024-01-01"),
             ("major", "reviewer absent → Dr X"),
         ],
     ),
@@ -619,7 +619,7 @@ OTHERS: dict[str, tuple[Path, Mutation, list[tuple[str, str]]]] = {
     "day": (
         RECORD,
         put(top, TreatmentDate="20240106"),
-        [("critical", "treatment date 20240105 → 20240106")],
+        [("critical", "treatment date 2024-01-05 → 2024-01-06")],
     ),
     "machine of a record": (
         RECORD,

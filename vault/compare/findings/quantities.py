@@ -8,6 +8,7 @@ from vault.compare.findings.vocabulary import Term
 
 _LONGEST = 80
 _FEW = 6  # a list of so few values is written out
+_DATE_DIGITS = 8
 _DIGEST = " bytes sha256:"
 _TURN = 360.0
 
@@ -81,9 +82,18 @@ def became(old: str | None, new: str | None, term: Term) -> str:
         return told
     before, after = number(old), number(new)
     if before is None or after is None:
-        return f"{term.noun} {shown(old)} → {shown(new)}{_unit(term, new or old)}"
+        was, now = (_day(value, term) for value in (old, new))
+        return f"{term.noun} {was} → {now}{_unit(term, new or old)}"
     one, two = pair(before, after)
     return f"{term.noun} {one} → {two}{_unit(term, new)} ({_difference(before, after, term)})"
+
+
+def _day(value: str | None, term: Term) -> str:
+    """A value as it is shown, a date of DICOM (`20261124`) as `2026-11-24`."""
+    said = shown(value)
+    if "date" in term.noun and len(said) == _DATE_DIGITS and said.isdecimal():
+        return f"{said[:4]}-{said[4:6]}-{said[6:]}"
+    return said
 
 
 def _listed(old: str, new: str, term: Term) -> str:
