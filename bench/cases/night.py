@@ -14,7 +14,7 @@ from bench.cases import Bench
 from bench.cases.receive import receive_into
 from bench.cases.store import RESTIC, backup_tools, missing_tools
 from bench.harness import VAULT, Case, Run, Sample, Target
-from bench.vaults import NEXT_RUN, BenchVault, complete_retrieval, environment
+from bench.vaults import NEXT_RUN, BenchVault, environment
 
 BARE = "the bare receive"
 COMMAND = Path(sys.executable).with_name("vault")
@@ -86,8 +86,6 @@ class _Unchanged:
         inbox = self._vault.inbox(NEXT_RUN)
         corpus = self._bench.corpus
         sample = receive_into(self._vault, inbox, corpus.patients, corpus.files)
-        for patient, files in corpus.patients.items():
-            inbox.record(complete_retrieval(patient, files))
         began = time.perf_counter()
         self._vault.commit(inbox)
         sample.seconds += time.perf_counter() - began

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench import processes
 from bench.cases import Bench
 from bench.harness import VAULT, Case, Run, Sample, Target
-from bench.vaults import BenchVault
+from bench.vaults import BenchVault, complete_retrieval
 from vault.model import PatientID
 from vault.rois.inbox import Inbox
 from vault.rois.receiver import Receiver
@@ -76,10 +77,14 @@ def receive_into(
     *,
     nagle: bool = False,
 ) -> Sample:
-    """Send `files` to a receiver of `vault` that files them in `inbox`."""
+    """Send `files` to a receiver of `vault` that files them in `inbox`, and make them durable."""
     with Receiver(vault.config, inbox, [PatientID(patient) for patient in patients]) as receiver:
         seconds = processes.send(files, receiver.port, nagle=nagle)
         peak = processes.peak_mb(receiver.pid)
+    began = time.perf_counter()
+    for patient in patients:
+        inbox.record(complete_retrieval(patient, patients[patient] if isinstance(patients, dict) else files))
+    seconds += time.perf_counter() - began
     arrived = sum(len(inbox.arrived(PatientID(patient))) for patient in patients)
     if arrived != len(files):
         raise processes.ToolFailedError(f"{arrived} of {len(files)} objects arrived: {receiver.refused}")
