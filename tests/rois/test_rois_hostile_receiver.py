@@ -4,6 +4,7 @@ import os
 import random
 import struct
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import hostile_peers as wire
@@ -32,6 +33,7 @@ from rois_kit import configuration, image
 from vault.errors import PeerError
 from vault.rois.inbox import Inbox
 from vault.rois.receiver import Receiver
+from vault.rois.scp import ASSOCIATIONS, SILENCE
 
 TIMEOUT = 1.0
 """Seconds of patience that the receiver has here."""
@@ -87,19 +89,32 @@ class Ground:
             time.sleep(0.02)
 
 
-@pytest.fixture(scope="module")
-def ground(tmp_path_factory):
-    """One receiver for all of them, so that what one left behind meets the next."""
-    folder = tmp_path_factory.mktemp("ground") / "root"
+@contextmanager
+def listening(folder, timeout):
+    """A receiver, until the block ends."""
     folder.mkdir()
     config = configuration(
-        folder, receiver_port=free_port(), retrieve=f'timeout = "{TIMEOUT:.0f}s"', receiver=LIMIT + ROIS
+        folder, receiver_port=free_port(), retrieve=f'timeout = "{timeout:.0f}s"', receiver=LIMIT + ROIS
     )
     with Receiver(config, Inbox(folder / "inbox" / "run"), ["P1"]) as receiver:
         made = Ground(folder, receiver)
         yield made
         for link in made.open:
             link.close()
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory):
+    """One receiver for all of them, so that what one left behind meets the next."""
+    with listening(tmp_path_factory.mktemp("ground") / "root", TIMEOUT) as made:
+        yield made
+
+
+@pytest.fixture
+def patient_ground(tmp_path):
+    """A receiver that no time-out helps while the test lasts."""
+    with listening(tmp_path / "root", 60) as made:
+        yield made
 
 
 LIMIT = 'max_object_size = "8MiB"\n'
@@ -297,6 +312,31 @@ def test_the_rois_is_served_whatever_else_is_sent(ground, attack):
     assert ground.inbox.patients() == ["P1"]
     assert "ended unexpectedly" not in ground.said()
     os.kill(ground.receiver.pid, 0)
+
+
+@pytest.mark.parametrize("associated", [False, True], ids=["connected", "associated"])
+def test_idle_connections_make_way_for_the_rois(patient_ground, associated):
+    ground = patient_ground
+    links = [ground.associated() if associated else ground.sender() for _ in range(ASSOCIATIONS)]
+    ground.until(lambda: ground.receiver.report.open == ASSOCIATIONS)
+    with pytest.raises(GoneError):  # none of them has been idle for long
+        ground.associated()
+    time.sleep(SILENCE)
+    for _ in range(3):
+        ground.serve_the_rois()
+    assert sum(link.closed(0.05) for link in links) <= 3
+    ground.until(lambda: "a connection that was idle made way for another" in ground.said())
+    assert "ended unexpectedly" not in ground.said()
+
+
+def test_connections_in_the_middle_of_a_message_do_not_make_way(patient_ground):
+    ground = patient_ground
+    links = [ground.associated() for _ in range(ASSOCIATIONS)]
+    for link in links[1:]:
+        link.raw(pdu(DATA, pdv(1, 3, store_request("1.2"))) + pdu(DATA, pdv(1, 0, bytes(1000))))
+    time.sleep(SILENCE * 1.1)
+    ground.serve_the_rois()
+    assert [link.closed(0.05) for link in links] == [True] + [False] * (ASSOCIATIONS - 1)
 
 
 def test_an_inbox_that_can_not_be_written_is_said_without_a_traceback(tmp_path, capfd):

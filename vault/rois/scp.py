@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from pynetdicom import AE, _config, evt
@@ -12,13 +13,16 @@ from pynetdicom.transport import AssociationServer
 
 from vault.rois.fragments import take
 from vault.rois.intake import CANNOT_UNDERSTAND, Intake, arrival_of
-from vault.rois.sockets import MAXIMUM_PDU, Traffic, handlers
+from vault.rois.sockets import MAXIMUM_PDU, QuickSocket, Traffic, handlers
 
 if TYPE_CHECKING:
     from vault.rois.server import Order
 
 ASSOCIATIONS = 16
 """Connections at once; a ROIS opens one, or one per C-MOVE."""
+
+SILENCE = 1.0
+"""Seconds that a connection may be idle when all are taken and another one comes."""
 
 
 def listen(order: Order, intake: Intake, traffic: Traffic) -> Any:
@@ -27,7 +31,7 @@ def listen(order: Order, intake: Intake, traffic: Traffic) -> Any:
     _config.STORE_RECV_CHUNKED_DATASET = True
     application = AE(ae_title=order.ae_title)
     application.maximum_pdu_size = MAXIMUM_PDU
-    application.maximum_associations = ASSOCIATIONS
+    application.maximum_associations = 2 * ASSOCIATIONS  # ours is the limit; those that are ending count here
     application.acse_timeout = application.dimse_timeout = application.network_timeout = order.timeout
     application.require_called_aet = True
     application.require_calling_aet = [title for title, _ in order.peers]
@@ -59,9 +63,21 @@ class _PeersOnly(AssociationServer):  # type: ignore[misc]
         if address not in self.allowed:
             self.intake.refuse(f"a connection from {address}, which is not in [receiver] peers")
             return False
-        if len(self.active_associations) >= ASSOCIATIONS:
-            self.intake.refuse(f"a connection from {address}: it has {ASSOCIATIONS} open already")
+        if not self._has_room():
+            self.intake.refuse(f"a connection from {address}: there are {ASSOCIATIONS} open already")
             return False
+        return True
+
+    def _has_room(self) -> bool:
+        """Whether one more connection may be; the one that is idle longest makes room if it must."""
+        connections = [association.dul.socket for association in self.active_associations]
+        connections = [link for link in connections if not (isinstance(link, QuickSocket) and link.was_cut)]
+        if len(connections) < ASSOCIATIONS:
+            return True
+        quiet = max((link for link in connections if isinstance(link, QuickSocket)), key=_idle, default=None)
+        if quiet is None or quiet.idle <= SILENCE:
+            return False
+        quiet.give_way("a connection that was idle made way for another")
         return True
 
     def handle_error(self, _request: Any, client_address: Any) -> None:
@@ -91,10 +107,16 @@ def _rejected(event: Any, intake: Intake) -> None:
     intake.refuse(f"an association from {address}, which {why}")
 
 
+def _idle(connection: QuickSocket) -> float:
+    return connection.idle
+
+
 def _stored(event: Any, intake: Intake) -> int:
     take(event)
+    connection = event.assoc.dul.socket  # None when it has ended meanwhile
     try:
-        return intake.accept(arrival_of(event))
+        with connection.handling() if connection is not None else nullcontext():
+            return intake.accept(arrival_of(event))
     except Exception as error:  # one object's trouble must not end the association, nor be silent
         intake.refuse(f"an object could not be handled ({type(error).__name__})")
         return CANNOT_UNDERSTAND

@@ -14,7 +14,8 @@ import select
 import socket
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -78,6 +79,40 @@ class QuickSocket(AssociationSocket):  # type: ignore[misc]
     on_refusal: Callable[[str], None] | None
     was_cut: bool
     _message_size: int
+    _busy: bool
+    _last_heard: float
+
+    def reset(self) -> None:
+        """Begin to count, as a connection does that is new."""
+        self.was_cut = self._busy = False
+        self._last_heard = time.monotonic()
+        self.message_complete()
+
+    @property
+    def idle(self) -> float:
+        """Seconds since the peer last said something; 0 in the middle of a message, and while one is handled."""
+        dimse = self.assoc.dimse
+        if self._busy or dimse.message is not None or not dimse.msg_queue.empty():
+            return 0.0
+        return time.monotonic() - self._last_heard
+
+    @contextmanager
+    def handling(self) -> Iterator[None]:
+        """While the peer waits for us: its silence begins when we are done."""
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._last_heard = time.monotonic()
+            self._busy = False
+
+    def give_way(self, reason: str) -> None:
+        """End the connection from another thread than its own, which finds it closed and cleans up."""
+        if self.on_refusal is not None:
+            self.on_refusal(reason)
+        self.was_cut = True
+        with suppress(OSError, AttributeError):  # it ended meanwhile
+            self.socket.shutdown(socket.SHUT_RDWR)
 
     def message_complete(self) -> None:
         """Begin to count the next message."""
@@ -121,6 +156,7 @@ class QuickSocket(AssociationSocket):  # type: ignore[misc]
             if not count:
                 break
             received += count
+            self._last_heard = time.monotonic()
             if received < len(view) and time.monotonic() > deadline:
                 raise TimeoutError("the rest of a PDU did not come in time")
         return received
@@ -181,8 +217,7 @@ def _opened(event: Any, timeout: float, traffic: Traffic, on_refusal: Callable[[
     quick = QuickSocket.__new__(QuickSocket)
     quick.__dict__.update(plain.__dict__)
     quick.timeout, quick.traffic, quick.on_refusal = timeout, traffic, on_refusal
-    quick.was_cut = False
-    quick.message_complete()
+    quick.reset()
     quick.socket.settimeout(timeout)
     quick.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     _acknowledge_at_once(quick.socket)
