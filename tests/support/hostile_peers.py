@@ -7,6 +7,7 @@ properly, but for those of whom a script says what happens instead.
 
 from __future__ import annotations
 
+import io
 import socket
 import struct
 import threading
@@ -119,12 +120,6 @@ def encoded(dataset: Dataset, syntax: str = EXPLICIT) -> bytes:
         return encode(dataset, syntax == IMPLICIT, True) or b""
 
 
-def deep(levels: int, *, implicit: bool) -> bytes:
-    """A sequence in a sequence in a sequence, of undefined lengths and never closed."""
-    tag = struct.pack("<HH", 0x300A, 0x00B0) if implicit else struct.pack("<HH2sH", 0x300A, 0x00B0, b"SQ", 0)
-    return (tag + b"\xff" * 4 + struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)) * levels
-
-
 @dataclass(slots=True)
 class Request:
     """One message that came in: its PDVs' context, its command by element number, its data set."""
@@ -150,8 +145,6 @@ class Request:
     @property
     def identifier(self) -> Dataset:
         """The data set, of a query or retrieval."""
-        import io
-
         return decode(io.BytesIO(self.data), self.syntax == IMPLICIT, True)
 
 
@@ -353,14 +346,14 @@ class Served(Link):
         self.answer(request, SUCCESS, completed=len(wanted), remaining=0)
 
     @contextmanager
-    def storing(self, request: Request) -> Iterator[Storing]:
-        """Where objects go: over this connection for C-GET, over one of its own for C-MOVE."""
+    def storing(self, request: Request, syntax: str = EXPLICIT) -> Iterator[Storing]:
+        """Where objects go: over this connection for C-GET, over one of its own in `syntax` for C-MOVE."""
         if request.kind == GET_RQ:
             yield Storing(self, self.contexts[CT], self.syntaxes[self.contexts[CT]])
         else:
             with Sender(self.rois.receiver_port) as sender:
-                assert sender.associate() == ASSOCIATE_AC
-                yield Storing(sender, 1, EXPLICIT)
+                assert sender.associate((CT, syntax)) == ASSOCIATE_AC
+                yield Storing(sender, 1, syntax)
 
 
 @dataclass(slots=True)
@@ -387,14 +380,8 @@ class Storing:
 def listed(made: Dataset) -> Dataset:
     """An object as an answer to any query."""
     answer = Dataset()
-    for keyword in (
-        "SOPClassUID",
-        "SOPInstanceUID",
-        "Modality",
-        "PatientID",
-        "StudyInstanceUID",
-        "SeriesInstanceUID",
-    ):
+    uids = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+    for keyword in (*uids, "Modality", "PatientID"):
         setattr(answer, keyword, made[keyword].value)
     return answer
 

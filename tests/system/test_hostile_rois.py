@@ -9,13 +9,13 @@ import zlib
 import faults
 import hostile_peers as wire
 import pytest
+from hostile_data import deep, deflated
 from hostile_peers import (
     DATA,
     PENDING,
     RESPONSE,
     SUCCESS,
     HostileRois,
-    deep,
     encoded,
     listed,
     pdu,
@@ -32,6 +32,9 @@ pytestmark = [pytest.mark.system, pytest.mark.filterwarnings("ignore:.*:UserWarn
 
 MOST_MEMORY = 300
 """MiB that the whole command may take."""
+
+SOON = 60
+"""Seconds that a night of small objects may take, whatever they claim to be."""
 
 PATIENCE = {  # as a site has them, but quicker
     "vault.rois.association.TIMEOUTS": 2,
@@ -403,3 +406,57 @@ def test_a_retrieval_that_goes_wrong_is_said_and_what_came_is_kept(retrieved, sc
     kept = retrieved.held.get(name, [])
     assert set(kept) <= set(both(name))
     assert kept == both(name) or "not retrieved" in retrieved.said(name) or "not send" in retrieved.said(name)
+
+
+# over a retrieval, deflated
+
+
+def bomb(name, *parts):
+    """A script that sends a deflated object: its own data set where `parts` has an ellipsis."""
+
+    def script(link, request):
+        item = objects_of(link, request)[0]
+        whole = deflated(*(encoded(item) if part is ... else part for part in parts))
+        with link.storing(request, wire.DEFLATED) as storing:
+            storing.send(store_request(item.SOPInstanceUID), whole)
+        link.answer(request, SUCCESS)
+
+    script.__name__ = name
+    return script
+
+
+def opened(tag, gibibytes):
+    """The head of an OB element of so many GiB."""
+    return struct.pack("<HH2sHI", *tag, b"OB", 0, gibibytes << 30)
+
+
+a_bomb_before_everything = bomb("a_bomb_before_everything", opened((0x0007, 0x1010), 3), 3 << 10, ...)
+BOMBS = [
+    a_bomb_before_everything,
+    bomb("a_bomb_of_pixels", ..., opened((0x7FE0, 0x0010), 3), 3 << 10),
+    bomb("a_bomb_of_a_private_element", ..., opened((0x7FE1, 0x1010), 3), 3 << 10),
+    bomb("a_bomb_with_another_behind_it", ..., opened((0x7FE0, 0x0010), 1), 3 << 10),
+    bomb("a_deflated_object_nested_10000_deep", ..., deep(10_000, implicit=False)),
+    bomb("a_deflated_object_nested_a_million_deep", ..., deep(1_000_000, implicit=False)),
+    bomb("a_deflated_object_with_noise_behind_it", ..., random.Random(5).randbytes(100_000)),
+]
+
+
+@pytest.fixture(scope="module")
+def bombed(runner, tmp_path_factory):
+    scripts = {script.__name__: script for script in BOMBS}
+    return Night(runner, tmp_path_factory.mktemp("bombed"), "move", evil=scripts, retrieve=scripts)
+
+
+def test_bombs_cost_no_other_patient_the_night(bombed):
+    bombed.is_contained()
+    assert bombed.ran.code == 3
+    assert bombed.took < SOON
+
+
+@pytest.mark.parametrize("script", BOMBS, ids=lambda script: script.__name__)
+def test_a_bomb_is_kept_as_it_came_unless_its_header_is_out_of_reach(bombed, script):
+    name = script.__name__
+    reachable = script is not a_bomb_before_everything
+    assert bombed.held.get(name, []) == both(name)[:reachable]
+    assert f"{2 - reachable} found but not retrieved" in bombed.said(name)
