@@ -3,8 +3,10 @@
 import os
 import random
 import struct
+import subprocess
+import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import hostile_peers as wire
@@ -43,6 +45,10 @@ REPORTED = 0.3
 
 MOST_MEMORY = 80
 """MiB that it may take at any time."""
+
+
+LEAST_SHARE = 0.3
+"""Of the objects per second that a ROIS may send alone, what it has at least during a flood."""
 
 
 class Ground:
@@ -337,6 +343,79 @@ def test_connections_in_the_middle_of_a_message_do_not_make_way(patient_ground):
     time.sleep(SILENCE * 1.1)
     ground.serve_the_rois()
     assert [link.closed(0.05) for link in links] == [True] + [False] * (ASSOCIATIONS - 1)
+
+
+FLOOD = """
+import socket, struct, sys
+port, source, request = int(sys.argv[1]), sys.argv[2], bytes.fromhex(sys.argv[3])
+while True:
+    try:
+        with socket.create_connection(("127.0.0.1", port), 5, (source, 0)) as link:
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            link.sendall(request)
+            link.recv(100)
+    except OSError:
+        pass
+"""
+
+
+@contextmanager
+def flood(port, source, calling):
+    """Connections and association requests without end, from a process of its own, until the block ends."""
+    request = pdu(ASSOCIATE_RQ, association("VAULT", calling, proposal(1, CT, EXPLICIT), user_information()))
+    flooding = subprocess.Popen([sys.executable, "-c", FLOOD, str(port), source, request.hex()])
+    try:
+        yield
+    finally:
+        flooding.kill()
+        flooding.wait()
+
+
+def objects_per_second(ground, enough):
+    """How quickly an associated ROIS is served until `enough` says so, and for no less than a second."""
+    with Sender(ground.receiver.port) as link:
+        assert link.associate() == ASSOCIATE_AC
+        count, began = 0, time.monotonic()
+        while time.monotonic() < began + 1 or not enough():
+            made = image()
+            assert link.store(made) == 0
+            ground.sent.add(made.SOPInstanceUID)
+            count += 1
+            assert time.monotonic() < began + 20
+        return count / (time.monotonic() - began)
+
+
+@pytest.mark.parametrize(
+    ("source", "calling", "turned_away"),
+    [("127.0.0.2", "ROIS", 3000), (wire.LOOPBACK, "STRANGER", 200)],
+    ids=["unknown_address", "unknown_ae_title"],
+)
+def test_a_flood_leaves_the_rois_a_fair_share(tmp_path, capsys, source, calling, turned_away):
+    with ExitStack() as window:
+        ground = window.enter_context(listening(tmp_path / "root", 10))
+        receiver = ground.receiver
+        alone = objects_per_second(ground, lambda: True)
+        with flood(receiver.port, source, calling):
+            flooded = objects_per_second(ground, lambda: sum(receiver.refused.values()) >= turned_away)
+            ground.serve_the_rois()  # over an association of its own
+            most = ground.memory()
+            closing = time.monotonic()
+            window.close()  # while the flood goes on
+            took = time.monotonic() - closing
+            with pytest.raises(OSError):
+                Sender(receiver.port)
+    refused = sum(receiver.refused.values())
+    with capsys.disabled():
+        print(
+            f"\n  {refused} associations of {calling} at {source} turned away: {flooded:.0f} objects/s, "
+            f"{alone:.0f} without them, ratio {flooded / alone:.2f}; {most} MiB; gone in {took:.2f} s"
+        )
+    assert ground.inbox.arrived("P1").keys() == ground.sent
+    assert flooded >= LEAST_SHARE * alone
+    assert most <= MOST_MEMORY
+    assert took < 5
+    assert not receiver.running
+    assert "ended unexpectedly" not in ground.said()
 
 
 def test_an_inbox_that_can_not_be_written_is_said_without_a_traceback(tmp_path, capfd):
