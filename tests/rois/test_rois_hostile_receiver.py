@@ -300,7 +300,7 @@ ATTACKS = {
     an_object_before_its_command: CONTRADICTS,
     other_commands: "a message that can't be understood",
     resets: "",
-    releases_and_aborts: "a PDU that has no place there",
+    releases_and_aborts: "",  # a connection that its sender has closed already needs no reason
 }
 """What a sender does, and what the run says about it; where that is nothing, it is no more than a broken connection."""
 
