@@ -1,6 +1,7 @@
 """Senders that break every rule: the receiver goes on to serve the ROIS, keeps nothing of theirs, and ends on time."""
 
 import os
+import queue
 import random
 import struct
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import hostile_peers as wire
 import pytest
@@ -36,6 +38,7 @@ from vault.errors import PeerError
 from vault.rois.inbox import Inbox
 from vault.rois.receiver import Receiver
 from vault.rois.scp import ASSOCIATIONS, SILENCE
+from vault.rois.sockets import QuickSocket
 
 TIMEOUT = 1.0
 """Seconds of patience that the receiver has here."""
@@ -343,6 +346,20 @@ def test_connections_in_the_middle_of_a_message_do_not_make_way(patient_ground):
     time.sleep(SILENCE * 1.1)
     ground.serve_the_rois()
     assert [link.closed(0.05) for link in links] == [True] + [False] * (ASSOCIATIONS - 1)
+
+
+def test_a_connection_is_not_idle_while_it_waits_for_us():
+    link = QuickSocket.__new__(QuickSocket)
+    link.assoc = SimpleNamespace(dimse=SimpleNamespace(message=None, msg_queue=queue.Queue()))
+    link.reset()
+    time.sleep(0.05)
+    assert link.idle >= 0.05
+    with link.handling():
+        assert link.idle == 0
+    assert link.idle < 0.05  # its silence begins when it has its answer
+    link.assoc.dimse.msg_queue.put((1, None))
+    time.sleep(0.01)
+    assert link.idle == 0
 
 
 FLOOD = """
