@@ -350,7 +350,7 @@ def test_connections_in_the_middle_of_a_message_do_not_make_way(patient_ground):
 
 def test_a_connection_is_not_idle_while_it_waits_for_us():
     link = QuickSocket.__new__(QuickSocket)
-    link.assoc = SimpleNamespace(dimse=SimpleNamespace(message=None, msg_queue=queue.Queue()))
+    link._assoc = SimpleNamespace(dimse=SimpleNamespace(message=None, msg_queue=queue.Queue()))
     link.reset()
     time.sleep(0.05)
     assert link.idle >= 0.05
