@@ -100,6 +100,7 @@ class Night:
         """Check what holds whatever the ROIS did."""
         assert self.ran.memory < MOST_MEMORY
         assert "Traceback" not in self.ran.err
+        assert "Warning" not in self.ran.err, self.ran.err[:3000]
         assert "unforeseen" not in self.ran.out
         assert {path.name for path in self.folder.iterdir()} == {"vault", "vault-share"}
         left = [path for path in (self.vault.folder / "inbox").rglob("*") if path.is_file()]

@@ -9,6 +9,7 @@ import logging
 import math
 import socket
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -243,7 +244,8 @@ class Connection:
 
 
 def quiet() -> None:
-    """Keep pynetdicom and pydicom silent: what they log holds identifiers."""
+    """Keep pynetdicom and pydicom silent: what they log and warn of holds identifiers, and a peer's own text."""
+    warnings.filterwarnings("ignore", module=r"(pynetdicom|pydicom)\b")
     _config.LOG_HANDLER_LEVEL = "none"
     _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
     for name in ("pynetdicom", "pydicom"):
