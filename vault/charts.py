@@ -69,8 +69,18 @@ def retrieve_charts(
             progress.start("Fetching documents", len(patients))
             store = open_store(sql.documents, sql.documents_user, sql.documents_password(), sql.timeout)
             report.failed.extend(fetch_all(store, charts, Known(inbox.folder), patients, held, progress))
-        charts.sync()
     except VaultError as error:
         report.failed.append(Failure("database", str(error)))
     except OSError as error:
-        report.failed.append(Failure("database", f"{error.strerror}: what it said could not be kept"))
+        why = error.strerror or type(error).__name__
+        report.failed.append(Failure("database", f"{why}: what it said could not be kept"))
+    finally:
+        _keep(charts, report)
+
+
+def _keep(charts: EmrInbox, report: SyncReport) -> None:
+    try:
+        charts.sync()
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        report.failed.append(Failure("database", f"{why}: what it said is not durable"))

@@ -69,12 +69,18 @@ class Committed:
 
 def commit_patients(job: Job, patients: Sequence[PatientID]) -> Iterator[Committed]:
     """Commit every patient's night; yields what came of each as it is done, in no order. Failures are values."""
+    if not patients:
+        return
     processes = min(PROCESSES, os.cpu_count() or 1, len(patients))
-    if processes < 2 or not _holds(job.inbox, WORTH):
+    alone = processes < 2 or not _holds(job.inbox, WORTH)
+    if (
+        alone and not job.night.resumed
+    ):  # what was interrupted may have been so by an object that ends a process
         yield from (commit_patient(job, patient_id) for patient_id in patients)
         return
-    workers = [_Worker(job) for _ in range(processes)]
+    workers: list[_Worker] = []
     try:
+        workers += (_Worker(job) for _ in range(1 if alone else processes))
         yield from _shared_out(workers, patients)
     finally:
         for worker in workers:
@@ -87,7 +93,6 @@ def commit_patient(job: Job, patient_id: PatientID) -> Committed:
     try:
         inbox = Inbox(job.inbox)
         result.outcome = commit_night(job.night, inbox, patient_id, at_hand=_sealer(job.sealing))
-        result.outcome.gaps = gaps(job.night, inbox, patient_id)
         result.done = True
     except OSError as error:
         result.outcome.failed.append(_failure(error.strerror or type(error).__name__))
@@ -96,7 +101,21 @@ def commit_patient(job: Job, patient_id: PatientID) -> Committed:
         result.integrity = isinstance(error, IntegrityError)
     except Exception as error:  # a defect of ours that one patient's data met must not stop the others
         result.outcome.failed.append(_failure(f"an unforeseen {type(error).__name__}"))
+    if result.done:
+        _examine(job, result)
     return result
+
+
+def _examine(job: Job, result: Committed) -> None:
+    """List what is missing. What was committed stays committed, whatever becomes of that."""
+    try:
+        result.outcome.gaps = gaps(job.night, Inbox(job.inbox), result.patient_id)
+    except VaultError as error:
+        result.outcome.failed.append(Failure("", f"committed, but not looked through for gaps: {error}"))
+        result.integrity = isinstance(error, IntegrityError)
+    except Exception as error:  # a defect of ours, or the disk: the others go on
+        why = f"an unforeseen {type(error).__name__}"
+        result.outcome.failed.append(Failure("", f"committed, but not looked through for gaps: {why}"))
 
 
 def _failure(reason: str) -> Failure:

@@ -98,16 +98,26 @@ def _deliver(
             result.failed.extend(delivered.failed)
     except VaultError as error:
         result.failed.append(Failure("share", str(error)))
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        result.failed.append(Failure("outbox", f"this computer's disk refused ({why}): look at it"))
 
 
 def _keep(outbox: Outbox, sealed: Sealed, result: Delivery) -> None:
     try:
         outbox.keep()
         for repository, branch, commit in sealed:
-            mark_shared(repository, commit, branch)
+            _mark(repository, branch, commit, result)
     except OSError as error:
         why = error.strerror or type(error).__name__
         result.failed.append(Failure("outbox", f"{why}: what waits is encrypted again by the next run"))
+    result.waiting = len(outbox.pending())
+
+
+def _mark(repository: BareRepository, branch: str, commit: str, result: Delivery) -> None:
+    """One that can't be marked is sealed again; the others are none the worse."""
+    try:
+        mark_shared(repository, commit, branch)
     except VaultError as error:
         result.failed.append(Failure("outbox", str(error)))
-    result.waiting = len(outbox.pending())
+        result.integrity |= isinstance(error, IntegrityError)

@@ -12,7 +12,7 @@ from typing import Any
 from vault.archive.ledger import Ledger
 from vault.archive.repository import PatientRepository, all_repositories
 from vault.config import Config
-from vault.errors import ConfigError, IntegrityError, VaultError
+from vault.errors import ConfigError, VaultError
 from vault.keys import Pseudonyms
 from vault.model import Failure
 from vault.rois.sql.queries import load as query_set
@@ -65,7 +65,7 @@ def status(config: Config) -> Status:
     for repository in all_repositories(root, result.damaged):
         try:
             result.patients[repository.patient_id] = _kept(repository)
-        except IntegrityError as error:
+        except VaultError as error:
             result.damaged.append(Failure(repository.path.name, str(error)))
     try:
         _add_runs(result, Pseudonyms.load(config.vault.pseudonym_key))

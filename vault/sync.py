@@ -151,6 +151,11 @@ class _Sync:
         except VaultError as error:
             report.failed.append(Failure("retrieval", str(error)))
             report.stopped_by = error.exit_code
+        except OSError as error:  # our own disk: what has arrived is committed all the same
+            why = error.strerror or type(error).__name__
+            report.failed.append(
+                Failure("retrieval", f"the disk refused ({why}): look at it, then run again")
+            )
 
     def _held(self, patient_id: PatientID) -> frozenset[ObjectKey]:
         parts = (PurePosixPath(path).parts for path in objects_in(self._tree(patient_id)))

@@ -35,7 +35,7 @@ class SyncReport:
     not_in_census: int | None = None
     """Patients whom the vault holds and tonight's census does not name; None when the caller named the patients."""
     census: list[str] | None = None
-    """Pseudonyms of the patients whom tonight's census named; None when the caller named them."""
+    """Pseudonyms of the patients whom tonight's census named; None when the caller named them, or it can't be right."""
     anomalies: list[str] = field(default_factory=list)
     off: dict[str, str] = field(default_factory=dict)
     """Queries that the site's query set leaves out, and what is missing without each."""

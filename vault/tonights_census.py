@@ -37,6 +37,7 @@ def tonights_patients(
     why = None if config.census.source == "list" else implausible(earlier, report.census)
     if why is None:
         return named
+    report.census = None  # not to be measured by: else the next night would find nothing missing
     were = set().union(*earlier)
     dropped = [each for each in held if each not in set(named) and pseudonyms.of(each) in were]
     report.anomalies.append(

@@ -112,10 +112,19 @@ def test_what_is_not_what_came_is_left_out_where_the_retrieval_was_interrupted(t
         receipts.write_bytes(receipts.read_bytes()[:-1])  # a line cut off by a power cut
     damaged = []
     assert [item.key for item in inbox.objects(PatientID("P1"), damaged)] == [key]
-    assert damaged == []
+    assert ["not whole" in failure.reason for failure in damaged] == [True]
     inbox.record(Retrieval(PatientID("P1"), ()))
     assert [item.key for item in inbox.objects(PatientID("P1"), damaged)] == [key]
-    assert len(damaged) == 1
+    assert len(damaged) == 2
+
+
+def test_of_two_that_differ_the_receipt_is_of_the_one_that_is_filed(tmp_path):
+    inbox = Inbox(tmp_path / "inbox" / "run")
+    data, key = encoded_image(SOPInstanceUID="1.2.5")
+    assert inbox.file(spooled(inbox, data), header(key=key)) is Filed.NEW
+    assert inbox.file(spooled(inbox, b"other"), header(key=key)) is Filed.CONFLICT
+    (item,) = inbox.objects(PatientID("P1"))
+    assert item.key == key
 
 
 def test_what_the_vault_has_is_told_by_its_receipt_and_not_read(tmp_path):

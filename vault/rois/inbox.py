@@ -35,6 +35,10 @@ _PATIENT = ".patient"
 _RECEIPTS = ".receipts"
 _RECEIPT = re.compile(rb"([0-9a-f]{40}) (.+)\n")
 
+_CUT_OFF = (
+    "was not whole when the retrieval ended before its time: left out, and asked for again by the next run"
+)
+
 Held = Callable[[str], str | None]
 """The blob id that the vault has of `<modality>/<series>/<sop>.dcm`, if it has that object."""
 
@@ -103,8 +107,6 @@ class Inbox:
         self._claim(header.patient_id)
         target = self.path(header.patient_id, header.key)
         private_folder(target.parent)
-        if not target.exists():  # the receipt first: what has none was cut off
-            self._write_receipt(header.patient_id, target, oid or digest_file(spooled).oid)
         try:
             target.hardlink_to(spooled)
         except FileExistsError:
@@ -112,6 +114,9 @@ class Inbox:
                 return Filed.CONFLICT
             spooled.unlink()
             return Filed.AGAIN
+        self._write_receipt(
+            header.patient_id, target, oid or digest_file(spooled).oid
+        )  # of the one that is filed
         spooled.unlink()
         return Filed.NEW
 
@@ -128,7 +133,7 @@ class Inbox:
 
         What has, by its receipt, the bytes that the vault holds is not read. A file that is no longer what was
         accepted goes to the quarantine, and `damaged` gets a Failure about it; without such a list, IntegrityError is
-        raised. Where the retrieval was interrupted, such a file was cut off by that, and is left out.
+        raised. Where the retrieval was interrupted, such a file was cut off by that: it is left out, and said.
         """
         receipts = self._receipts(patient_id)
         recorded = self._record(patient_id).exists()
@@ -142,7 +147,8 @@ class Inbox:
             if item is not None:
                 yield item
             elif not recorded:
-                continue
+                if damaged is not None:
+                    damaged.append(Failure("object", _CUT_OFF))
             elif damaged is None:
                 raise _damaged(path)
             else:
