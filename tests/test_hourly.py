@@ -34,9 +34,12 @@ from vault.sync_report import SyncReport
 
 ANNA, BERTA, CARLA = PATIENTS
 
-pytestmark = pytest.mark.skipif(
-    bool(databases.missing_sqlite()), reason=databases.missing_sqlite() or "SQLite is there"
-)
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(
+        bool(databases.missing_sqlite()), reason=databases.missing_sqlite() or "SQLite is there"
+    ),
+]
 
 
 def text(document: bytes | None) -> str:

@@ -65,6 +65,7 @@ def test_a_topic_runs_from_end_to_end(tmp_path, topic, capsys):
     assert not list(tmp_path.glob("scratch-*"))
 
 
+@pytest.mark.system
 @pytest.mark.skipif(not shutil.which("storescu"), reason="storescu not installed: apt-get install dcmtk")
 @pytest.mark.skipif(not shutil.which("Orthanc"), reason="Orthanc not installed: apt-get install orthanc")
 def test_the_topics_with_a_network_run(tmp_path, capsys):

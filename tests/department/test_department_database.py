@@ -27,7 +27,10 @@ from vault.rois.sql.fetch import fetch, treated_since
 LONG_AGO = datetime(1900, 1, 1)
 QUERIES = Path(__file__).parents[2] / "config" / "queries" / "demo.toml"
 
-pytestmark = pytest.mark.skipif(bool(databases.missing_sqlite()), reason=databases.missing_sqlite())
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(bool(databases.missing_sqlite()), reason=databases.missing_sqlite()),
+]
 
 
 @pytest.fixture(scope="module")

@@ -195,6 +195,7 @@ def test_the_scale_is_the_callers(first_night: date) -> None:
     assert {beam.NumberOfControlPoints for beam in plan.BeamSequence} == {6}
 
 
+@pytest.mark.system
 @pytest.mark.skipif(
     shutil.which("dciodvfy") is None, reason="dciodvfy not installed: apt-get install dicom3tools"
 )

@@ -156,6 +156,7 @@ def test_arabic_and_hebrew_are_shaped_and_read_from_the_right() -> None:
     assert letters
 
 
+@pytest.mark.system
 @pytest.mark.skipif(
     _font_of("山", SYSTEM) is None,
     reason=f"none of {', '.join(EAST_ASIAN)} is installed: apt-get install fonts-wqy-microhei",

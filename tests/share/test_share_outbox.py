@@ -214,3 +214,12 @@ def test_the_same_share_at_another_path_is_not_new(outbox: Outbox, share: Faulty
     result = outbox.deliver(FolderShare(tmp_path / "elsewhere"))
     assert result.failed[0].subject == NAMES[0]  # another length: damaged; the share itself is no failure
     assert len(result.failed) == 1
+
+
+def test_a_file_of_somebody_elses_is_said_and_stops_no_other(outbox: Outbox, share: Faulty) -> None:
+    outbox.keep()
+    (outbox.folder / "Thumbs.db").write_bytes(b"")
+    result = outbox.deliver(share)
+    assert result.sent == 4
+    assert [failure.subject for failure in result.failed] == ["Thumbs.db"]
+    assert "did not put there" in result.failed[0].reason

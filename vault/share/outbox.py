@@ -162,7 +162,12 @@ class Outbox:
 
     def _deliver_one(self, name: str, share: Share) -> int:
         """Deliver one file; returns its size in bytes, 0 when the share had it. Raises VaultError."""
-        path = self._waiting_path(name)
+        try:
+            path = self._waiting_path(name)
+        except ValueError:
+            raise VaultError(
+                "the outbox holds a file that the vault did not put there: move it away"
+            ) from None
         try:
             size = path.stat().st_size
             try:
