@@ -15,6 +15,7 @@ from vault.config import Config
 from vault.errors import ConfigError, VaultError
 from vault.keys import Pseudonyms
 from vault.model import Failure
+from vault.share.mirror import BRANCHES, shared_ref
 from vault.rois.sql.queries import load as query_set
 
 RUNS_READ = 60
@@ -50,6 +51,8 @@ class Status:
     """Runs that were interrupted: the next one finishes them."""
     unfinished_hours: list[str] = field(default_factory=list)
     """The same of hourly runs."""
+    unshared: int = 0
+    """Histories whose newest commit is neither on the share nor kept for it: a run ended before it got that far."""
     waiting: int = 0
     """Encrypted files in the outbox."""
     quarantined: int = 0
@@ -65,6 +68,7 @@ def status(config: Config) -> Status:
     for repository in all_repositories(root, result.damaged):
         try:
             result.patients[repository.patient_id] = _kept(repository)
+            result.unshared += config.share is not None and _is_unshared(repository)
         except VaultError as error:
             result.damaged.append(Failure(repository.path.name, str(error)))
     try:
@@ -77,6 +81,10 @@ def status(config: Config) -> Status:
     result.quarantined = sum(name.endswith(".dcm") for name in _names(root / "quarantine"))
     result.off = _off(config)
     return result
+
+
+def _is_unshared(repository: PatientRepository) -> bool:
+    return any(repository.tip(branch) != repository.ref(shared_ref(branch)) for branch in BRANCHES)
 
 
 def _kept(repository: PatientRepository) -> PatientStatus:

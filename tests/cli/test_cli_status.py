@@ -87,7 +87,7 @@ def test_what_a_program_sees(site: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert document["patients"]["P\x1b1"]["commit"] == commit
     assert document["patients"]["P\x1b1"]["objects"] == 1
     assert document["patients"]["empty"]["commit"] is None
-    assert document["share"] == {"configured": False, "waiting": 0}
+    assert document["share"] == {"configured": False, "waiting": 0, "unshared": 0}
     assert "NO RUN FOR 30 HOURS" in run(capsys, site, "status")
 
 
@@ -100,6 +100,8 @@ def test_files_that_wait_for_the_share(
     (site / "outbox" / "v1+blobs+1.age").touch()
     (site / "outbox" / ".begun-1").touch()
     assert "1 file waiting for" in run(capsys, site, "status")
+    fill(site, hours_ago=1)  # committed by a run that was killed before it sealed
+    assert "not brought to" in run(capsys, site, "status")
     assert not (tmp_path / "share").exists()
 
 
