@@ -88,7 +88,9 @@ def _last_hour(run: Mapping[str, Any]) -> str:
 def _share(config: Config, found: Status) -> str:
     url = config.share.url if config.share else "no share"
     if found.unshared:
-        return f"{count(found.unshared, 'history', 'histories')} not brought to {url} yet: the next run does it"
+        return (
+            f"{count(found.unshared, 'history', 'histories')} not brought to {url} yet: the next run does it"
+        )
     if found.waiting:
         return f"{count(found.waiting, 'file')} waiting for {url}"
     return f"nothing waits for {url}"
@@ -118,7 +120,11 @@ def _as_json(found: Status) -> dict[str, Any]:
         "last_run": found.last_run and _run_as_json(found.last_run),
         "last_hour": found.last_hour and _run_as_json(found.last_hour),
         "unfinished": [*found.unfinished, *found.unfinished_hours],
-        "share": {"configured": "share" not in found.off, "waiting": found.waiting, "unshared": found.unshared},
+        "share": {
+            "configured": "share" not in found.off,
+            "waiting": found.waiting,
+            "unshared": found.unshared,
+        },
         "quarantined": found.quarantined,
         "damaged": {failure.subject: failure.reason for failure in found.damaged},
         "off": found.off,

@@ -15,8 +15,8 @@ from vault.config import Config
 from vault.errors import ConfigError, VaultError
 from vault.keys import Pseudonyms
 from vault.model import Failure
-from vault.share.mirror import BRANCHES, shared_ref
 from vault.rois.sql.queries import load as query_set
+from vault.share.mirror import BRANCHES, shared_ref
 
 RUNS_READ = 60
 """How many runs back a patient's last one is looked for."""
