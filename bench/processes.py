@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-LOOPBACK = "127.0.0.1"
+from vault.department.ports import LOOPBACK, free_ports
+
 RECEIVER = "VAULT"
 SENDER = "ROIS"
 LARGEST_PDU = "131072"
@@ -60,9 +61,7 @@ def send(files: Sequence[Path], port: int, called: str = RECEIVER, *, nagle: boo
 
 def free_port() -> int:
     """A TCP port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
 
 
 @contextmanager

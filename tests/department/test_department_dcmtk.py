@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydicom import dcmread
 from pydicom.dataset import FileDataset
 
 from vault.department.modules import part10
+from vault.department.ports import free_ports
 from vault.department.server import Department
 
 Objects = tuple[FileDataset, ...]
@@ -28,9 +28,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def move_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
 
 
 @pytest.fixture(scope="module")

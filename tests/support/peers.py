@@ -28,7 +28,8 @@ import pydicom
 import pynetdicom
 from pynetdicom.sop_class import Verification
 
-LOOPBACK = "127.0.0.1"
+from vault.department.ports import LOOPBACK, free_ports
+
 READY_WITHIN = 30.0
 """Seconds a server gets until it answers C-ECHO; Orthanc needs two on an idle machine, more on a busy one."""
 
@@ -98,10 +99,7 @@ def dataset(file: Path) -> pydicom.Dataset:
 
 def free_port() -> int:
     """A TCP port on loopback that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return free_ports(1)[0]
 
 
 class Peer:

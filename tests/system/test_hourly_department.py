@@ -37,7 +37,8 @@ def text(document: bytes) -> str:
 
 
 def test_a_day_from_night_to_night(working: Working) -> None:
-    assert working.night(time(2)).exit_code == 0
+    first = working.night(time(2))
+    assert first.exit_code == 0, first.as_json()
     times = sorted(
         fraction_time(patient, fraction) for patient in working.patients if (fraction := patient.fraction(2))
     )

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import socket
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -23,7 +22,8 @@ from vault.config import Config, load
 from vault.department import database
 from vault.department.nights import Night, fraction_step, night
 from vault.department.patients import Patient, roster
-from vault.department.server import LOOPBACK, Department
+from vault.department.ports import free_ports
+from vault.department.server import Department
 from vault.errors import UsageError, VaultError
 from vault.files import private_folder, write_file
 from vault.model import PatientID
@@ -185,7 +185,7 @@ def _mark(demo: Demo, *, replace_marker: bool) -> None:
 
 def _configured(text: str, demo: Demo) -> str:
     """The commented configuration, with the lines changed that a site would change."""
-    rois, receiver = _free_ports(2)
+    rois, receiver = free_ports(2)
     patients = json.dumps([patient.patient_id for patient in demo.patients])
     changes: tuple[tuple[str, str], ...] = (
         (r"port = 104", f"port = {rois}"),
@@ -210,15 +210,3 @@ def _configured(text: str, demo: Demo) -> str:
                 f"The shipped configuration has no line {old!r} to change; this is a fault in the vault."
             )
     return text
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports on loopback that nothing listens on now, all different."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind((LOOPBACK, 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()

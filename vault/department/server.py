@@ -32,11 +32,10 @@ from pynetdicom.sop_class import (
 
 from vault.department.index import LEVELS, Entry, find, read_entry, retrieved
 from vault.department.modules import part10
+from vault.department.ports import LOOPBACK
 from vault.errors import UsageError
 from vault.files import private_folder, write_file
 from vault.names import safe_name
-
-LOOPBACK = "127.0.0.1"
 
 _PENDING, _SUCCESS, _CANCEL = 0xFF00, 0x0000, 0xFE00
 _UNFIT_IDENTIFIER = 0xA900
