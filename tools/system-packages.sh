@@ -7,6 +7,7 @@ set -u
 wanted="git:git age:age openssh-client:ssh-keygen dcmtk:dcmqrscp orthanc:Orthanc dicom3tools:dciodvfy samba:smbd poppler-utils:pdftoppm \
 unixodbc:isql libsqliteodbc:/usr/lib/*/odbc/libsqlite3odbc.so odbc-postgresql:/usr/lib/*/odbc/psqlodbcw.so \
 postgresql:/usr/lib/postgresql/*/bin/initdb \
+dovecot-imapd:/usr/lib/dovecot/imap dovecot-lmtpd:/usr/lib/dovecot/lmtp opensmtpd:smtpd chromium:chromium chromium-driver:chromedriver \
 fonts-noto-core:/usr/share/fonts/truetype/noto/NotoSansDevanagari-Regular.ttf \
 fonts-wqy-microhei:/usr/share/fonts/truetype/wqy/wqy-microhei.ttc"
 PATH=$PATH:/usr/sbin:/sbin
@@ -76,7 +77,7 @@ if ! install 2>/dev/null; then
     fi
 fi
 # The policy does not keep systemd from starting it at the next boot.
-for pair in orthanc:orthanc postgresql:postgresql samba:smbd samba:nmbd; do
+for pair in orthanc:orthanc postgresql:postgresql samba:smbd samba:nmbd dovecot-imapd:dovecot opensmtpd:opensmtpd; do
     service=${pair#*:}
     case $missing in
     *" ${pair%:*}"*) command -v systemctl >/dev/null 2>&1 && $as_root systemctl disable $service >/dev/null 2>&1 ;;
