@@ -82,6 +82,19 @@ class Ledger:
         oid = self._tree().get(f"{kind}/{name}.json")
         return self._event(oid) if oid else None
 
+    def names(self, kind: str) -> list[str]:
+        """Return the names of a kind's events, newest first; reads none of them."""
+        start, end = f"{kind}/", ".json"
+        found = (path for path in self._tree() if path.startswith(start) and path.endswith(end))
+        return sorted((path.removeprefix(start).removesuffix(end) for path in found), reverse=True)
+
+    def recorded(self, kind: str, name: str) -> str | None:
+        """Return the commit that recorded an event, or None when there is none of that name."""
+        if self._repository is None:
+            return None
+        subject = f"{kind}: {name}"
+        return next((commit.oid for commit in self._repository.log() if commit.subject == subject), None)
+
     def events(self, kind: str) -> Iterator[dict[str, Any]]:
         """Yield the events of a kind, newest first (by name)."""
         found = {path: oid for path, oid in self._tree().items() if path.startswith(f"{kind}/")}

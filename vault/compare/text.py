@@ -80,7 +80,7 @@ def _told(changes: Sequence[Change], attributes: int | None, colour: bool) -> It
     for finding in told:
         severity = _coloured(printable(finding.severity), _COLOURS.get(finding.severity, "0"), colour)
         yield f"      {severity}: {printable(finding.text)}"
-    lines = list(_attributes(change.attributes)) if attributes != 0 else []
+    lines = list(attribute_lines(change.attributes)) if attributes != 0 else []
     shown = lines if attributes is None else lines[:attributes]
     yield from (f"      {line}" for line in shown)
     if len(shown) < len(lines):
@@ -126,7 +126,7 @@ def _collapsed(kind: str, changes: list[Change]) -> Iterator[Sequence[Change]]:
             yield from ([change] for change in group)
 
 
-def _attributes(attributes: Sequence[AttributeChange]) -> Iterator[str]:
+def attribute_lines(attributes: Sequence[AttributeChange]) -> Iterator[str]:
     """Yield a line for each attribute, and one for many that came or went below one item."""
     counts: dict[str, Counter[str]] = {}
     for attribute in attributes:

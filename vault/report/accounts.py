@@ -1,0 +1,64 @@
+"""What a run says beside its commits, in sentences, kept with its report as long as that is.
+
+    <root>/reports/<run>/account.json
+
+The ledger is kept for ever and may hold no name and no UID, so it has only how much failed or lacked. Whoever loses
+an account loses the sentences, not the numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from vault.files import private_folder, write_file
+from vault.model import Failure
+
+FOLDER = "reports"
+"""Where the runs' reports lie, below the vault's root."""
+
+NAME = "account.json"
+
+_LARGEST = 64 << 20  # bytes of an account that is read
+
+
+@dataclass(frozen=True, slots=True)
+class PatientAccount:
+    """What a run says of one patient."""
+
+    failed: tuple[Failure, ...] = ()
+    gaps: tuple[Failure, ...] = ()
+    anomalies: tuple[str | dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a run says."""
+
+    patients: Mapping[str, PatientAccount] = field(default_factory=dict)
+    """By pseudonym."""
+    failed: tuple[Failure, ...] = ()
+
+
+def folder_of(root: Path, run: str) -> Path:
+    """Where the report of a run lies."""
+    return root / FOLDER / run
+
+
+def keep_account(root: Path, run: str, account: Account) -> None:
+    """Keep the account of a run, durably; the last one counts."""
+    folder = private_folder(folder_of(root, run))
+    write_file(folder / NAME, msgspec.json.encode(account), replace=True)
+
+
+def account_of(root: Path, run: str) -> Account:
+    """What is kept of a run; nothing where there is none, or what is there is no account."""
+    try:
+        with (folder_of(root, run) / NAME).open("rb") as file:
+            return msgspec.json.decode(file.read(_LARGEST), type=Account)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return Account()
