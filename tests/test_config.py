@@ -142,7 +142,7 @@ def test_a_share_that_is_a_plain_path_starts_at_the_file(tmp_path: Path) -> None
             "line 11: [rois.dicom] prot is not a key that vault knows. Did you mean port?",
         ),
         ("[census]", "[censsu]", "line 18: [censsu] is not a key that vault knows. Did you mean census?"),
-        ("[site]", "[mail]\n[site]", "line 1: [mail] is not a key that vault knows. Known here: site, vault"),
+        ("[site]", "[post]\n[site]", "line 1: [post] is not a key that vault knows. Known here: site, vault"),
         ("[receiver]", "[receiver.x]", "[receiver] ae_title is missing"),
         ('"ROIS"', '"A TITLE THAT IS TOO LONG"', "line 9: [rois.dicom] ae_title"),
         ('"ROIS"', '"A\\\\B"', "no backslash"),

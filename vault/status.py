@@ -125,6 +125,8 @@ def _off(config: Config) -> dict[str, str]:
     off = {}
     if config.share is None:
         off["share"] = "no encrypted copy leaves this computer"
+    if config.mail is None:
+        off["mail"] = "nobody is told what a night found"
     if config.network is None:
         off["network"] = "the network is left as it is"
     return off | _database_off(config)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from vault.config.mail import Mail, MailRecipient, completed, contradiction
+from vault.config.mail_kinds import Server
 from vault.config.model import (
     MODALITIES,
     REFRESH,
@@ -36,6 +38,8 @@ __all__ = [
     "Census",
     "Config",
     "Dicom",
+    "Mail",
+    "MailRecipient",
     "Network",
     "Normal",
     "Peer",
@@ -44,6 +48,7 @@ __all__ = [
     "Report",
     "Retrieve",
     "Rois",
+    "Server",
     "Share",
     "Site",
     "Sql",
@@ -106,19 +111,26 @@ def _completed(config: Config) -> Config:
         raise ConfigError(
             f'{config.path}: [census] source = "sql" needs the table [rois.sql]: how to reach the database.'
         )
-    return replace(config, receiver=receiver, retrieve=retrieve)
+    mail = config.mail and completed(config.mail)
+    if mail and (wrong := contradiction(mail)):
+        raise ConfigError(f"{config.path}: {wrong}")
+    return replace(config, receiver=receiver, retrieve=retrieve, mail=mail)
 
 
 def _check_key_files(config: Config) -> None:
     """Refuse keys and passwords that other users can read: what is signed with them would prove nothing."""
-    vault, sql = config.vault, config.rois.sql
+    vault, sql, mail = config.vault, config.rois.sql, config.mail
     named = {
         "[vault] signing_key": vault.signing_key,
         "[vault] pseudonym_key": vault.pseudonym_key,
         "[vault] identity": vault.identity,
         "[rois.sql] password_file": sql and sql.password_file,
         "[rois.sql] documents_password_file": sql and sql.documents_password_file,
+        "[mail] password_file": mail and mail.password_file,
+        "[mail] imap_password_file": mail and mail.imap_password_file,
     }
+    for recipient in mail.recipients if mail else ():
+        named[f"[[mail.recipients]] totp_file of {recipient.name}"] = recipient.totp_file
     for key, path in named.items():
         try:
             mode = stat.S_IMODE(path.stat().st_mode) if path else 0

@@ -35,7 +35,8 @@ from vault.config.kinds import (
     table,
     whole_number,
 )
-from vault.errors import ConfigError
+from vault.config.mail import Mail
+from vault.config.section import Section, read_secret
 
 Refresh = Literal["nightly", "weekly", "once"]
 """How often an object that the vault already has is retrieved anew."""
@@ -51,27 +52,6 @@ REFRESH: Mapping[str, Refresh] = {
 
 MODALITIES = ("CT", "MR", "PT", "RTSTRUCT", "RTPLAN", "RTDOSE", "RTRECORD", "RTIMAGE", "REG")
 """What is retrieved where `[census] modalities` says nothing."""
-
-
-_LONGEST_SECRET = 4096
-
-
-def read_secret(path: Path | None, key: str) -> str | None:
-    """The first line of a secret's file; None without one. Raises ConfigError, which names the key."""
-    if path is None:
-        return None
-    try:
-        with path.open("rb") as file:
-            line = file.read(_LONGEST_SECRET).split(b"\n")[0].rstrip(b"\r")
-        return line.decode()
-    except OSError as error:
-        raise ConfigError(f"{key}: {path} can't be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{key}: {path} is not UTF-8.") from None
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True):
-    """A table of vault.toml."""
 
 
 class Site(Section, frozen=True, kw_only=True):
@@ -263,6 +243,7 @@ class Config(Section, frozen=True, kw_only=True):
     census: Census
     retrieve: Retrieve = Retrieve()
     share: Share | None = None
+    mail: Mail | None = None
     network: Network | None = None
     report: Report = Report()
     normal: Normal = Normal()

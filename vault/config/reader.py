@@ -15,7 +15,8 @@ import msgspec
 
 from vault.config.kinds import PASSWORD, Kind, RefusedError
 from vault.config.lines import Key, key_lines, nearest_line
-from vault.config.model import Config, Section
+from vault.config.model import Config
+from vault.config.section import Section
 from vault.errors import ConfigError
 
 T = TypeVar("T", bound=Section)
@@ -61,18 +62,20 @@ class _Reader:
             return None
         hints = typing.get_type_hints(model, include_extras=True)
         fields = {
-            field.name: field for field in msgspec.structs.fields(model) if (*at, field.name) != ("path",)
+            field.encode_name: field
+            for field in msgspec.structs.fields(model)
+            if (*at, field.name) != ("path",)
         }
         for name in table.keys() - fields.keys():
             self.unknown((*at, name), list(fields))
         values: dict[str, Any] = {"path": self.path} if model is Config else {}
         for name, field in fields.items():
             if name in table:
-                values[name] = self.value(hints[name], table[name], (*at, name))
+                values[field.name] = self.value(hints[field.name], table[name], (*at, name))
             elif field.required:
-                self.missing((*at, name), hints[name])
-            elif (kind := kind_of(hints[name])) and isinstance(field.default, Path):
-                values[name] = kind.read(str(field.default), self.path.parent)
+                self.missing((*at, name), hints[field.name])
+            elif (kind := kind_of(hints[field.name])) and isinstance(field.default, Path):
+                values[field.name] = kind.read(str(field.default), self.path.parent)
         return model(**values) if len(self.errors) == before else None
 
     def value(self, hint: Any, value: Any, at: Key) -> Any:
