@@ -719,3 +719,12 @@ def test_many_attributes_that_nothing_names_are_one_finding() -> None:
     (one,) = findings("RTPLAN", attribute_changes(old, new), old, new)
     assert one.text.startswith("50 changes of private attributes: (0009,1010), ")
     assert one.text.endswith(" and 38 more")
+
+
+@pytest.mark.parametrize("device", ["ASYMX", "X", "ASYMY", "Y", "MLCX1", "MLCY"])
+def test_jaws_are_told_by_the_axis_along_which_they_move(device: str) -> None:
+    from vault.compare.findings.leaves import Positions, told
+
+    text = told(device, [Positions("0", "-50\\50", "-50\\60")])
+    along = "Y" if device.endswith("Y") else "X"
+    assert f"{along}2, 50 → 60 mm at control point 0" in text

@@ -68,7 +68,7 @@ def _shifts(one: Positions) -> list[_Shift]:
 
 
 def _where(device: str, shift: _Shift) -> str:
-    axis = "Y" if "Y" in device else "X"
+    axis = "Y" if device.rstrip("0123456789").endswith("Y") else "X"  # ASYMX has a Y, too
     bank = f"{axis}{1 if shift.place < shift.pairs else 2}"
     return bank if shift.pairs < _FEWEST_LEAVES else f"leaf pair {shift.place % shift.pairs + 1}, bank {bank}"
 
