@@ -1,0 +1,295 @@
+"""The beam's-eye view: every jaw and leaf at one control point, before, after, and by how much each moved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.collections import PolyCollection
+
+from vault.compare.geometry.apertures import Beam, Device, greatest_shift, shifts
+from vault.compare.geometry.datasets import Floats
+from vault.report.pictures.style import (
+    AFTER,
+    BEFORE,
+    DASHES,
+    GREY,
+    degrees,
+    drawing,
+    figure,
+    millimetres,
+    plain,
+    png,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_LEAF, _MOVED, _EDGE, _JAW = "#dcdcdc", "#f3b98f", "#9a9a9a", "#4d4d4d"
+_BARS: tuple[dict[str, Any], dict[str, Any]] = (
+    {"facecolor": AFTER, "edgecolor": AFTER, "linewidth": 0.5},
+    {"facecolor": "none", "edgecolor": BEFORE, "hatch": "/////", "linewidth": 0.8},
+)
+_MARGIN = 15.0
+_LEAST = 0.55
+"""The view is at least so wide against its height."""
+_SAME = 0.005
+"""mm; a smaller move is none that a machine could make."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bank:
+    """A device at the control point that is shown, before and after: two banks by pairs, NaN where not known."""
+
+    kind: str
+    axis: str
+    boundaries: Floats
+    before: Floats
+    after: Floats
+
+    @property
+    def by(self) -> Floats:
+        """By how much each leaf or jaw moved, in mm."""
+        return np.nan_to_num(self.after - self.before, nan=0.0)
+
+    @property
+    def leaves(self) -> bool:
+        """Whether it is a multileaf collimator."""
+        return len(self.boundaries) > 0
+
+    def named(self, bank: int, pair: int) -> str:
+        """`leaf pair 31, bank X1`, or `jaw X1`."""
+        side = f"{self.axis}{bank + 1}"
+        return f"leaf pair {pair + 1}, bank {side}" if self.leaves else f"jaw {side}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BeamsEye:
+    """What the picture shows. Angles are pairs, before and after, in degrees."""
+
+    beam: str
+    control_point: str
+    last: str
+    """Index of the last control point."""
+    gantry: tuple[float, float]
+    collimator: tuple[float, float]
+    couch: tuple[float, float]
+    banks: tuple[Bank, ...]
+    most: tuple[int, int, int]
+    """Which moved most: index in `banks`, bank, pair."""
+
+    @property
+    def moved(self) -> Bank:
+        """The device with the greatest move."""
+        return self.banks[self.most[0]]
+
+    @property
+    def greatest(self) -> str:
+        """Which leaf or jaw moved most, from where to where."""
+        _, bank, pair = self.most
+        before, after = float(self.moved.before[bank, pair]), float(self.moved.after[bank, pair])
+        return (
+            f"{self.moved.named(bank, pair)}: {millimetres(before)} → {millimetres(after)} mm "
+            f"({'+' if after > before else ''}{millimetres(after - before)} mm)"
+        )
+
+    @property
+    def count(self) -> str:
+        """How many leaves or jaws of that device moved at this control point."""
+        by = self.moved.by
+        noun = "leaves" if self.moved.leaves else "jaws"
+        return f"{int((np.abs(by) > _SAME).sum())} of {by.size} {noun} moved"
+
+
+def at_greatest_shift(old: Beam, new: Beam) -> BeamsEye | None:
+    """The control point at which a leaf or jaw moved most between two versions of a beam; None where none moved."""
+    shift = greatest_shift(old, new)
+    if shift is None:
+        return None
+    row, banks = shift.row, []
+    for kind, device in new.devices.items():
+        earlier = old.devices.get(kind)
+        before = earlier.positions[row] if shifts(earlier, device) is not None and earlier else None
+        after = device.positions[row]
+        banks.append(
+            Bank(
+                kind,
+                device.axis,
+                device.boundaries if device.leaves else np.empty(0),
+                _or_nan(before, device),
+                after,
+            )
+        )
+    kinds = list(new.devices)
+    return BeamsEye(
+        beam=f"beam {new.number} {new.name}".strip(),
+        control_point=new.control_points[row],
+        last=new.control_points[-1],
+        gantry=(old.gantry[row], new.gantry[row]),
+        collimator=(old.collimator[row], new.collimator[row]),
+        couch=(old.couch[row], new.couch[row]),
+        banks=tuple(banks),
+        most=(kinds.index(shift.device), shift.bank, shift.pair),
+    )
+
+
+def _or_nan(positions: Floats | None, device: Device) -> Floats:
+    return np.full((2, device.pairs), np.nan) if positions is None else positions
+
+
+def draw(shown: BeamsEye) -> bytes:
+    """The picture as PNG."""
+    with drawing():
+        x, y = _view(shown)
+        height = min(4.6, 2.55 * (y[1] - y[0]) / (x[1] - x[0]) + 1.15)
+        canvas = figure(height)
+        grid = canvas.add_gridspec(
+            1,
+            3,
+            width_ratios=(1, 1, 0.62),
+            left=0.075,
+            right=0.985,
+            top=1 - 0.72 / height,
+            bottom=0.47 / height,
+            wspace=0.1,
+        )
+        before, after, by = (canvas.add_subplot(grid[0, column]) for column in range(3))
+        _aperture(before, shown, x, y, late=False)
+        _aperture(after, shown, x, y, late=True)
+        _point_out(after, shown, x, y)
+        _differences(by, shown, x, y)
+        before.set_ylabel("Y / mm at isocentre")
+        after.tick_params(labelleft=False)
+        canvas.text(0.075, 1 - 0.2 / height, _heading(shown), fontsize=9, weight="bold")
+        canvas.text(0.075, 1 - 0.38 / height, f"{shown.greatest}; {shown.count}", color=GREY)
+        return png(canvas)
+
+
+def _heading(shown: BeamsEye) -> str:
+    angles = (("gantry", shown.gantry), ("collimator", shown.collimator), ("couch", shown.couch))
+    said = " · ".join(f"{name} {_turned(pair)}" for name, pair in angles)
+    return f"{plain(shown.beam)}, control point {plain(shown.control_point, 8)} of 0 to {plain(shown.last, 8)} · {said}"
+
+
+def _turned(pair: tuple[float, float]) -> str:
+    before, after = degrees(pair[0]), degrees(pair[1])
+    return after if before == after else f"{before} → {after}"
+
+
+def _view(shown: BeamsEye) -> tuple[tuple[float, float], tuple[float, float]]:
+    """What part of the plane is shown: every leaf across its travel, and along it all tips and jaws."""
+    found = {"X": [-20.0, 20.0], "Y": [-20.0, 20.0]}
+    for bank in shown.banks:
+        tips = np.concatenate((bank.before.ravel(), bank.after.ravel()))
+        found[bank.axis] += [value for value in tips if np.isfinite(value)]
+        if bank.leaves:
+            found["Y" if bank.axis == "X" else "X"] += [float(bank.boundaries[0]), float(bank.boundaries[-1])]
+    x, y = ((min(values) - _MARGIN, max(values) + _MARGIN) for values in (found["X"], found["Y"]))
+    return _widened(x, _LEAST * (y[1] - y[0])), _widened(y, _LEAST * (x[1] - x[0]))
+
+
+def _widened(limits: tuple[float, float], least: float) -> tuple[float, float]:
+    add = max(0.0, least - (limits[1] - limits[0])) / 2
+    return limits[0] - add, limits[1] + add
+
+
+def _aperture(
+    axes: Axes, shown: BeamsEye, x: tuple[float, float], y: tuple[float, float], *, late: bool
+) -> None:
+    """One version: leaves and jaws as bodies, and on the later one the earlier tips as a dashed line."""
+    axes.set(xlim=x, ylim=y, aspect="equal", xlabel="X / mm at isocentre")
+    axes.set_title("after" if late else "before", color=AFTER if late else BEFORE)
+    axes.locator_params(nbins=5)
+    axes.axhline(0, color="#b0b0b0", lw=0.4, zorder=0.5)
+    axes.axvline(0, color="#b0b0b0", lw=0.4, zorder=0.5)
+    for bank in shown.banks:
+        positions = bank.after if late else bank.before
+        limits = x if bank.axis == "X" else y
+        if not bank.leaves:
+            _jaws(axes, bank, positions, limits)
+            continue
+        moved = np.abs(bank.by) > _SAME
+        for side in range(2):
+            tips = np.nan_to_num(positions[side], nan=limits[side])
+            _leaves(axes, bank, tips, limits[side], moved[side] & late)
+            if late and moved[side].any():
+                _outline(axes, bank, np.nan_to_num(bank.before[side], nan=limits[side]), BEFORE, DASHES)
+            _outline(axes, bank, tips, AFTER if late else BEFORE, "-" if late else DASHES)
+
+
+def _leaves(axes: Axes, bank: Bank, tips: Floats, end: float, moved: Floats) -> None:
+    low, high = bank.boundaries[:-1], bank.boundaries[1:]
+    ends = np.full_like(tips, end)
+    along = np.stack((ends, tips, tips, ends), axis=1)
+    across = np.stack((low, low, high, high), axis=1)
+    corners = np.stack((along, across) if bank.axis == "X" else (across, along), axis=2)
+    colours = np.where(moved, _MOVED, _LEAF)
+    axes.add_collection(
+        PolyCollection(list(corners), facecolors=list(colours), edgecolors=_EDGE, linewidths=0.25)
+    )
+
+
+def _outline(axes: Axes, bank: Bank, tips: Floats, colour: str, dashes: Any) -> None:
+    """The tips of one bank as a stair."""
+    along, across = np.repeat(tips, 2), np.repeat(bank.boundaries, 2)[1:-1]
+    line = (along, across) if bank.axis == "X" else (across, along)
+    axes.plot(*line, color=colour, lw=0.9, ls=dashes)
+
+
+def _jaws(axes: Axes, bank: Bank, positions: Floats, limits: tuple[float, float]) -> None:
+    """A pair of jaws: shaded, with a dash-dotted edge."""
+    span, edge = (axes.axvspan, axes.axvline) if bank.axis == "X" else (axes.axhspan, axes.axhline)
+    for side in range(2):
+        position = float(positions[side, 0])
+        if np.isfinite(position):
+            span(limits[side], position, color=_JAW, alpha=0.16, lw=0, zorder=2)
+            edge(position, color=_JAW, lw=0.9, ls="-.", zorder=2.5)
+
+
+def _point_out(axes: Axes, shown: BeamsEye, x: tuple[float, float], y: tuple[float, float]) -> None:
+    """An arrow at what moved most."""
+    _, side, pair = shown.most
+    bank = shown.moved
+    tip = float(bank.after[side, pair])
+    across = (bank.boundaries[pair] + bank.boundaries[pair + 1]) / 2 if bank.leaves else 0.0
+    at = (tip, across) if bank.axis == "X" else (across, tip)
+    inward = 0.16 * (x[1] - x[0])
+    away = (at[0] + (inward if at[0] < sum(x) / 2 else -inward), at[1] + 0.12 * (y[1] - y[0]))
+    axes.annotate(
+        bank.named(side, pair).split(",")[0].removeprefix("leaf "),
+        at,
+        away,
+        fontsize=7.5,
+        ha="center",
+        weight="bold",
+        zorder=5,
+        bbox={"boxstyle": "round,pad=0.2", "fc": "white", "ec": "none", "alpha": 0.85},
+        arrowprops={"arrowstyle": "-|>", "lw": 0.8, "color": "black", "shrinkA": 0, "shrinkB": 1},
+    )
+
+
+def _differences(axes: Axes, shown: BeamsEye, x: tuple[float, float], y: tuple[float, float]) -> None:
+    """By how much each leaf or jaw of the device moved, at its place across the travel."""
+    bank = shown.moved
+    by, upright = bank.by, bank.axis == "Y" or not bank.leaves
+    reach = 1.15 * max(float(np.abs(by).max()), 0.1)
+    for side in range(2):
+        edges = bank.boundaries if bank.leaves else np.array([side - 0.4, side + 0.4])
+        places, values = np.repeat(edges, 2), np.concatenate(([0.0], np.repeat(by[side], 2), [0.0]))
+        fill = axes.fill_between if upright else axes.fill_betweenx
+        fill(places, values, 0.0, label=f"{bank.axis}{side + 1}", **_BARS[side])
+    if upright:
+        axes.axhline(0, color="black", lw=0.5)
+        axes.set(ylim=(-reach, reach), ylabel="moved by / mm", **({"xlim": x} if bank.leaves else {}))
+        axes.set_xlabel("X / mm at isocentre" if bank.leaves else "")
+        if not bank.leaves:
+            axes.set_xticks((0, 1), [f"{bank.axis}1", f"{bank.axis}2"])
+    else:
+        axes.axvline(0, color="black", lw=0.5)
+        axes.set(xlim=(-reach, reach), ylim=y, xlabel="moved by / mm")
+        axes.tick_params(labelleft=False)
+    axes.grid(visible=True)
+    axes.set_axisbelow(True)
+    axes.set_title(f"difference, {plain(bank.kind, 8)}")
+    axes.legend(loc="lower right", handlelength=1.2, borderaxespad=0.2, ncols=2, frameon=True, framealpha=0.9)
