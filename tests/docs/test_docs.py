@@ -26,7 +26,7 @@ from vault.errors import ExitCode
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 
-OFF = {"rois.sql", "share", "mail", "mail.recipients", "network", "normal.volatile"}
+OFF = {"rois.sql", "share", "mail", "mail.recipients", "retention", "network", "normal.volatile"}
 """Sections that the template leaves out."""
 
 NOT_DEFAULTS = {"identity", "maildir", "answers"}

@@ -166,6 +166,16 @@ def whole_number(least: int, most: int) -> Kind:
     return Kind(f"a whole number from {least} to {most}", read)
 
 
+def fraction(least: float, most: float) -> Kind:
+    """A share of a whole between two bounds, both allowed."""
+
+    def read(value: Any, _folder: Path) -> float:
+        check(isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most)
+        return float(value)
+
+    return Kind(f"a number from {least:g} to {most:g}", read)
+
+
 def duration(least: float, most: float, bounds: str) -> Kind:
     """A time such as "60s", read as seconds."""
 

@@ -31,6 +31,7 @@ from vault.config.kinds import (
     choice,
     duration,
     each,
+    fraction,
     size,
     table,
     whole_number,
@@ -196,6 +197,17 @@ class Share(Section, frozen=True, kw_only=True):
     """`file:///…`"""
 
 
+class Retention(Section, frozen=True, kw_only=True):
+    """`[retention]`: how long what is no longer needed is kept. Without this section nothing ever goes."""
+
+    after_last_treatment: Annotated[float, duration(86_400, 315_360_000, "from 1d to 3650d")] = 2_592_000.0
+    """Seconds after the vault's last sign of treatment until a patient goes as a whole."""
+    hourly: Annotated[float, duration(86_400, 31_536_000, "from 24h to 365d")] = 172_800.0
+    """Seconds until what the hourly runs kept of a day goes."""
+    largest_share: Annotated[float, fraction(0.01, 0.5)] = 0.1
+    """Share of the patients that may go in one night; one always may."""
+
+
 class Network(Section, frozen=True, kw_only=True):
     """`[network]`: commands that open and close the network around the phases that need it."""
 
@@ -244,6 +256,7 @@ class Config(Section, frozen=True, kw_only=True):
     retrieve: Retrieve = Retrieve()
     share: Share | None = None
     mail: Mail | None = None
+    retention: Retention | None = None
     network: Network | None = None
     report: Report = Report()
     normal: Normal = Normal()
