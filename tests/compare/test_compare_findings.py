@@ -629,7 +629,7 @@ OTHERS: dict[str, tuple[Path, Mutation, list[tuple[str, str]]]] = {
     "dose scaling": (
         DOSE,
         put(top, DoseGridScaling="0.000002"),
-        [("critical", "dose scaling 0.000001 → 0.000002: every dose is 2 times what it was")],
+        [("critical", "dose scaling 0.000001 → 0.000002, every dose 2 times what it was")],
     ),
     "dose values": (DOSE, put(top, PixelData=bytes(400)), [("critical", "dose values differ")]),
     "dose units": (DOSE, put(top, DoseUnits="GY"), [("critical", "dose units RELATIVE → GY")]),

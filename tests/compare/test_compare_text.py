@@ -87,7 +87,7 @@ def test_many_routine_records_are_one_line_and_one_that_is_not_stays_alone() -> 
     ]
     assert lines[5:] == [
         "Routine",
-        "  RTRECORD: 7 treatment records added, treatment 2026-11-24, fraction 1 to treatment 2026-11-24, fraction 7",
+        "  7 treatment records added, treatment 2026-11-24, fraction 1 to treatment 2026-11-24, fraction 7",
         "",
         "8 added; 1 major, 7 routine",
     ]

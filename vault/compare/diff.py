@@ -10,15 +10,19 @@ from __future__ import annotations
 import io
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from vault.archive.emr_paths import RECORD, is_document
 from vault.archive.repository import PatientRepository
+from vault.compare.context import Context
 from vault.compare.emr import document_title, form_changes
 from vault.compare.findings import charts, findings, of_whole
+from vault.compare.findings.contents import Contents
+from vault.compare.findings.places import place
 from vault.compare.findings.said import Said
+from vault.compare.findings.series import MODALITIES as SLICED
 from vault.compare.findings.telling import tell
 from vault.compare.findings.vocabulary import Vocabulary
 from vault.compare.flat import DERIVED, json_changes
@@ -33,6 +37,9 @@ from vault.normal.volatile import SHIPPED, VolatileTable
 
 LARGEST_FORM = 256 << 20
 """Bytes of a normal form that is compared line by line; a longer one is only said to differ."""
+
+LARGEST_OBJECT = 96 << 20
+"""Bytes of an object whose pixels or contours are measured; a dose on a fine grid is half of that."""
 
 RANKS = ("RTPLAN", "RTSTRUCT", "RTDOSE", "RTRECORD")
 """What a physicist reads first; the rest follows by name."""
@@ -62,20 +69,33 @@ def compare(
     """
     paths = {path: (before, after) for path, before, after in repository.changed_paths(old, new)}
     anew = old is not None and _labels(repository, old, new) != {volatile.label}
-    compared = _Comparison(repository, paths, volatile if anew else None, old, new, rules or load())
-    return sorted(_alike(list(compared.changes())), key=order)
+    context = Context(repository, old, new, lambda oid: _read(repository, oid))
+    compared = _Comparison(repository, paths, volatile if anew else None, old, new, rules or load(), context)
+    return sorted(_alike(list(compared.changes()), compared.tells), key=order)
 
 
-def _alike(changes: list[Change]) -> Iterator[Change]:
+def _alike(changes: list[Change], tells: Mapping[tuple[str, str], frozenset[str]]) -> Iterator[Change]:
     """The changes, where several objects differ in the same with a word of how many there are."""
-    counts = Counter(change.attributes for change in changes if change.kind == "changed" and change.modality)
+    keys = {
+        (change.path, finding.text): _differs(change, tells.get((change.path, finding.text), frozenset()))
+        for change in changes
+        if change.kind == "changed" and change.modality
+        for finding in change.findings
+    }
+    counts = Counter(differs for _, differs in {(path, differs) for (path, _), differs in keys.items()})
     for change in changes:
-        count = counts[change.attributes] if change.kind == "changed" and change.modality else 0
-        if count > 1:
-            said = (replace(one, text=f"{one.text} (the same in {count} objects)") for one in change.findings)
-            yield replace(change, findings=tuple(said))
-        else:
-            yield change
+        said = []
+        for finding in change.findings:
+            differs = keys.get((change.path, finding.text))
+            count = counts[differs] if differs else 0
+            text = f"{finding.text} (the same in {count} objects)" if count > 1 else finding.text
+            said.append(replace(finding, text=text))
+        yield replace(change, findings=tuple(said))
+
+
+def _differs(change: Change, told: frozenset[str]) -> tuple[AttributeChange, ...]:
+    """What of an object's attributes a finding tells of; all of them, where it does not say."""
+    return tuple(one for one in change.attributes if not told or place(one.path).name in told)
 
 
 def order(change: Change) -> tuple[int, str, str]:
@@ -100,6 +120,9 @@ class _Comparison:
     new: str
     """The later commit."""
     rules: Rules
+    context: Context
+    tells: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    """Which attributes a finding tells of, by path and text."""
 
     def changes(self) -> Iterator[Change]:
         objects = {_object_path(path) for path in self.paths if _object_path(path)}
@@ -135,15 +158,15 @@ class _Comparison:
         modality, kind = _modality(path), self._kind(path)
         if kind != "changed":
             text = self._either(form)
-            return self._weighed(
-                Change(path, kind, modality, title(modality, text)), of_whole(modality, kind, text)
-            )
+            more = list(self.context.said(path, kind, text))
+            said = more if more and modality in SLICED else [*of_whole(modality, kind, text), *more]
+            return self._weighed(Change(path, kind, modality, title(modality, text)), said)
         if self.anew is not None and not any(data):
             return None  # the same bytes, written down in another version of the normal form
         forms = self._forms(data, form)
         if forms is None:
             return self._told(
-                Change(path, "changed", modality, modality, attributes=(_bytes_change(form),)), b"", b""
+                Change(path, "changed", modality, modality, attributes=(_bytes_change(form),)), b"", b"", data
             )
         attributes = attribute_changes(*forms)
         if not attributes and self.anew is None:  # other bytes, and nothing in the normal form says so
@@ -151,14 +174,25 @@ class _Comparison:
         if not attributes:
             return None
         change = Change(path, "changed", modality, title(modality, forms[1]), attributes=attributes)
-        return self._told(change, *forms)
+        return self._told(change, *forms, data)
 
-    def _told(self, change: Change, old: bytes, new: bytes) -> Change:
+    def _told(self, change: Change, old: bytes, new: bytes, data: _Pair) -> Change:
         """A changed object with its findings."""
-        return self._weighed(change, findings(change.modality, change.attributes, old, new))
+        contents = Contents(lambda: (self._content(oid) for oid in data if oid))
+        return self._weighed(change, findings(change.modality, change.attributes, old, new, contents))
+
+    def _contents(self, earlier: str, later: str) -> Contents:
+        """An object and the one that it replaces."""
+        trees = (self.repository.tree(self.old), self.repository.tree(self.new))
+        oids = [tree.get(path) for tree, path in zip(trees, (earlier, later), strict=True)]
+        return Contents(lambda: (self._content(oid) for oid in oids if oid))
+
+    def _content(self, oid: str) -> bytes | None:
+        return self._read(oid) if self.repository.size(oid) <= LARGEST_OBJECT else None
 
     def _weighed(self, change: Change, said: Sequence[Said]) -> Change:
         """A change with what is said of it, worst first, and the severity of the worst."""
+        self.tells.update({(change.path, one.text): one.attributes for one in said})
         weighed = sorted(map(self.rules.weigh, said), key=lambda one: SEVERITIES.index(one.severity))
         return replace(change, severity=worst(one.severity for one in weighed), findings=tuple(weighed))
 
@@ -207,7 +241,8 @@ class _Comparison:
         still = "which the ROIS no longer has" if gone else "which the ROIS still has"
         text = f"{what} issued anew under a new UID: it replaces {earlier.label} ({earlier.uid}), {still}"
         kind = "plan" if one.modality == "RTPLAN" else "structures"
-        said = [Said(f"revised.{kind}", text), *findings(one.modality, told, earlier.form, one.form)]
+        told_of = findings(one.modality, told, earlier.form, one.form, self._contents(earlier.path, one.path))
+        said = [Said(f"revised.{kind}", text), *told_of]
         return self._weighed(
             Change(one.path, "revised", one.modality, one.label, attributes=attributes), said
         )
@@ -228,10 +263,7 @@ class _Comparison:
         return next((self._read(oid) or b"" for oid in form if oid), b"")
 
     def _read(self, oid: str) -> bytes | None:
-        if self.repository.size(oid) > LARGEST_FORM:
-            return None
-        with self.repository.stream(oid) as stream:
-            return b"".join(iter(lambda: stream.read(CHUNK), b""))
+        return _read(self.repository, oid)
 
     def _normalized(self, oid: str, volatile: VolatileTable) -> bytes | None:
         """The normal form of an object of the repository, made anew."""
@@ -308,6 +340,14 @@ class _Comparison:
             return self._whole(path, kind, name, "file")
         change = Change(path, kind, "", name, attributes=(_bytes_change(pair),))
         return self._weighed(change, [Said("file.other", "other content")])
+
+
+def _read(repository: PatientRepository, oid: str) -> bytes | None:
+    """A blob's bytes; None of one too large to compare."""
+    if repository.size(oid) > LARGEST_FORM:
+        return None
+    with repository.stream(oid) as stream:
+        return b"".join(iter(lambda: stream.read(CHUNK), b""))
 
 
 def _says_only_that(path: str, predecessor: str) -> bool:

@@ -7,7 +7,7 @@ are; so are the images of a series that came or went, and treatment records that
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -52,12 +52,13 @@ class Group:
 
     @property
     def attributes(self) -> tuple[AttributeChange, ...]:
-        """What differs, the same in each; empty for objects that came or went."""
-        return self.changes[0].attributes
+        """What differs, the same in each; empty for objects that came or went, or that differ each in its way."""
+        first = self.changes[0].attributes
+        return first if all(change.attributes == first for change in self.changes) else ()
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What is said of the first, and of changed objects the same of each."""
+        """What is said of the first; of all of them, where they differ in the same."""
         return self.changes[0].findings
 
 
@@ -67,12 +68,35 @@ def grouped(changes: Iterable[Change]) -> list[Group]:
     for number, change in enumerate(changes):
         groups.setdefault(_key(change) or number, []).append(change)
     told: list[Group] = []
-    for members in groups.values():
+    for members in _of_series(groups.values()):
         if len(members) > 1 and (members[0].attributes or len(members) > SEPARATE):
             told.append(_group(members))
         else:
             told += (Group((change,), "") for change in members)
     return told
+
+
+def _of_series(groups: Iterable[list[Change]]) -> Iterator[list[Change]]:
+    """The groups, those of single images of one series as one where they differ in the same attributes."""
+    alone: dict[object, list[Change]] = {}
+    ordered: list[list[Change]] = []
+    for members in groups:
+        first = members[0]
+        single = len(members) == 1 and first.kind == "changed" and first.modality not in {"", *WHOLE}
+        if single and first.attributes:
+            names = tuple(attribute.path for attribute in first.attributes)
+            key = first.severity, PurePosixPath(first.path).parent, names
+            if key in alone:
+                alone[key].append(first)
+                continue
+            alone[key] = members
+        ordered.append(members)
+    for members in ordered:
+        same = all(one.attributes == members[0].attributes for one in members)
+        if same or len(members) > SEPARATE:
+            yield members
+        else:
+            yield from ([one] for one in members)
 
 
 def _key(change: Change) -> object:
@@ -93,13 +117,19 @@ def _key(change: Change) -> object:
 def _group(members: list[Change]) -> Group:
     first = members[0]
     if first.attributes:
+        if any(change.attributes != first.attributes for change in members):
+            what = _listed([_noun(attribute) for attribute in first.attributes])
+            return Group(tuple(members), f"{_series(first)}: {len(members)} images changed in {what}")
         return Group(tuple(members), _alike(first.attributes, members))
     if first.modality == "RTRECORD":
         members = sorted(members, key=lambda change: change.title)
         text = f"{len(members)} treatment records {first.kind}, {members[0].title} to {members[-1].title}"
         return Group(tuple(members), text)
-    series = f"{first.modality} {series_title(first.title)}".rstrip()
-    return Group(tuple(members), f"{series}: {len(members)} images {first.kind}")
+    return Group(tuple(members), f"{_series(first)}: {len(members)} images {first.kind}")
+
+
+def _series(change: Change) -> str:
+    return f"{change.modality} {series_title(change.title)}".rstrip()
 
 
 def _alike(attributes: Sequence[AttributeChange], members: Sequence[Change]) -> str:

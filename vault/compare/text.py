@@ -8,10 +8,10 @@ from itertools import groupby
 from pathlib import PurePosixPath
 
 from vault.compare.diff import order
+from vault.compare.groups import WHOLE, Group, grouped
 from vault.compare.rules import SEVERITIES
-from vault.compare.titles import series_title
 from vault.compare.values import printable, transition
-from vault.model import AttributeChange, Change
+from vault.model import AttributeChange, Change, Finding
 
 KINDS = ("changed", "revised", "removed", "added")
 """Most telling first: additions are what ordinary nights bring."""
@@ -19,12 +19,9 @@ KINDS = ("changed", "revised", "removed", "added")
 ATTRIBUTES = 40
 """Attribute lines of one object unless asked for all."""
 
-_SERIES = 4  # so many images of a series, or routine records, are written one by one
 _GROUPED = 8  # so many additions or removals below one item are one line
 _NAMED = 3  # so many of the objects that changed alike are named
 _COLOURS = {"critical": "31", "major": "33", "minor": "36", "administrative": "0", "routine": "32"}
-_WHOLE = frozenset({"RTPLAN", "RTSTRUCT", "RTDOSE", "RTRECORD"})
-"""Objects that stand for themselves, not for a series."""
 
 
 def render(
@@ -41,9 +38,9 @@ def render(
     for severity, group in groupby(ordered, key=_severity):
         name = SEVERITIES[severity]
         yield _coloured(name.capitalize(), f"1;{_COLOURS[name]}", colour)
-        for kind, of_kind in groupby(group, key=lambda change: change.kind):
-            for members in _collapsed(kind, list(of_kind)):
-                yield from _told(members, attributes, colour)
+        for _, of_kind in groupby(group, key=lambda change: change.kind):
+            for told in grouped(of_kind):
+                yield from _told(told, attributes, colour)
         yield ""
     yield _counts(ordered)
 
@@ -60,11 +57,16 @@ def _counts(changes: Sequence[Change]) -> str:
     return f"{by_kind}; {', '.join(f'{severities[one]} {one}' for one in SEVERITIES if severities[one])}"
 
 
-def _told(changes: Sequence[Change], attributes: int | None, colour: bool) -> Iterator[str]:
+def _told(group: Group, attributes: int | None, colour: bool) -> Iterator[str]:
     """The lines of one change, or of several that are told as one."""
-    change = changes[0]
+    changes, change = group.changes, group.changes[0]
+    if change.attributes and not group.attributes:
+        for one in changes:  # each differs in its own way, of which nothing is left out here
+            yield from _told(Group((one,), ""), attributes, colour)
+        return
     if len(changes) > 1 and not change.attributes:
-        yield f"  {_many(changes)}"
+        folder = PurePosixPath(change.path).parent.name
+        yield f"  {printable(group.text)}{'' if change.modality in WHOLE else printable(f'  (series {folder})')}"
         return
     name = _coloured(_name(change), "1", colour)
     told = change.findings
@@ -77,14 +79,17 @@ def _told(changes: Sequence[Change], attributes: int | None, colour: bool) -> It
         yield f"  {name}, {others}{more}: {len(changes)} objects {change.kind} alike"
     else:
         yield f"  {name}{_where(change)}  {change.kind}"
-    for finding in told:
-        severity = _coloured(printable(finding.severity), _COLOURS.get(finding.severity, "0"), colour)
-        yield f"      {severity}: {printable(finding.text)}"
+    yield from (_finding(finding, colour) for finding in told)
     lines = list(attribute_lines(change.attributes)) if attributes != 0 else []
     shown = lines if attributes is None else lines[:attributes]
     yield from (f"      {line}" for line in shown)
     if len(shown) < len(lines):
         yield f"      … and {len(lines) - len(shown)} more lines; --attributes shows all"
+
+
+def _finding(finding: Finding, colour: bool) -> str:
+    severity = _coloured(printable(finding.severity), _COLOURS.get(finding.severity, "0"), colour)
+    return f"      {severity}: {printable(finding.text)}"
 
 
 def _name(change: Change) -> str:
@@ -95,35 +100,6 @@ def _name(change: Change) -> str:
 def _where(change: Change) -> str:
     where = printable(PurePosixPath(change.path).stem if change.modality else change.path)
     return f"  ({where})" if where != _name(change) else ""
-
-
-def _many(changes: Sequence[Change]) -> str:
-    """Many images of a series, or many records, in one line."""
-    change, folder = changes[0], PurePosixPath(changes[0].path).parent
-    if change.modality == "RTRECORD":
-        first, last = (printable(one.title) for one in (changes[0], changes[-1]))
-        return f"RTRECORD: {len(changes)} treatment records {change.kind}, {first} to {last}"
-    said = f"{change.modality} {series_title(change.title)}".rstrip()
-    return printable(f"{said}: {len(changes)} images {change.kind}  (series {folder.name})")
-
-
-def _collapsed(kind: str, changes: list[Change]) -> Iterator[Sequence[Change]]:
-    """Yield the changes of one kind and severity, in groups of those that are told as one."""
-    groups: dict[object, list[Change]] = {}
-    for number, change in enumerate(changes):
-        key: object = number
-        if kind == "changed" and change.modality and change.attributes:
-            key = change.attributes
-        elif change.modality and change.modality not in _WHOLE and not change.attributes:
-            key = PurePosixPath(change.path).parent
-        elif change.modality == "RTRECORD" and kind == "added" and len(change.findings) == 1:
-            key = change.modality
-        groups.setdefault(key, []).append(change)
-    for key, group in groups.items():
-        if isinstance(key, tuple) or len(group) > _SERIES:
-            yield sorted(group, key=lambda change: change.title) if key == "RTRECORD" else group
-        else:
-            yield from ([change] for change in group)
 
 
 def attribute_lines(attributes: Sequence[AttributeChange]) -> Iterator[str]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from vault.compare.findings.contents import Contents
 from vault.compare.findings.said import Said
 from vault.model import AttributeChange
 
-_Teller = Callable[[Sequence[AttributeChange], bytes, bytes], list[Said]]
+_Teller = Callable[[Sequence[AttributeChange], bytes, bytes, Contents | None], list[Said]]
 
 IMAGES = frozenset({"CT", "MR", "PT", "RTIMAGE", "CR", "DX", "NM", "US", "XA", "OT"})
 
@@ -30,9 +31,18 @@ def table(modality: str) -> str:
     return _TABLES.get(modality) or ("image" if modality in IMAGES else "object")
 
 
-def findings(modality: str, attributes: Sequence[AttributeChange], old: bytes, new: bytes) -> list[Said]:
-    """What the attributes that differ between two normal forms mean; every one is told in some finding."""
-    return _teller(modality)(attributes, old, new)
+def findings(
+    modality: str,
+    attributes: Sequence[AttributeChange],
+    old: bytes,
+    new: bytes,
+    contents: Contents | None = None,
+) -> list[Said]:
+    """What the attributes that differ between two normal forms mean; every one is told in some finding.
+
+    With the objects' `contents`, findings about pixels and contours say by how much they differ.
+    """
+    return _teller(modality)(attributes, old, new, contents)
 
 
 def of_whole(modality: str, kind: str, form: bytes) -> list[Said]:
@@ -50,23 +60,23 @@ def of_whole(modality: str, kind: str, form: bytes) -> list[Said]:
 
 def _teller(modality: str) -> _Teller:
     """The words of an object type, imported when they are wanted: a diff of one plan needs no others."""
-    if modality == "RTPLAN":
-        from vault.compare.findings import plan
-
-        return plan.findings
     if modality == "RTSTRUCT":
         from vault.compare.findings import structures
 
         return structures.findings
-    if modality == "RTRECORD":
-        from vault.compare.findings import record
-
-        return record.findings
     if modality == "RTDOSE" or modality in IMAGES:
         from vault.compare.findings import grids
 
         return grids.dose if modality == "RTDOSE" else grids.image
+    if modality == "RTPLAN":
+        from vault.compare.findings import plan
+
+        return lambda attributes, old, new, _: plan.findings(attributes, old, new)
+    if modality == "RTRECORD":
+        from vault.compare.findings import record
+
+        return lambda attributes, old, new, _: record.findings(attributes, old, new)
     from vault.compare.findings.telling import tell
     from vault.compare.findings.vocabulary import Vocabulary
 
-    return lambda attributes, old, new: tell(Vocabulary(table(modality), {}), attributes, old, new)
+    return lambda attributes, old, new, _: tell(Vocabulary(table(modality), {}), attributes, old, new)

@@ -1,10 +1,12 @@
-"""Doses and images: what their headers say; of the pixels, that they differ (PS3.3 C.7.6, C.8.8.3)."""
+"""Doses and images: what their headers say, and by how much the pixels differ (PS3.3 C.7.6, C.8.8.3)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from vault.compare.findings import pixels
+from vault.compare.findings.contents import Contents
 from vault.compare.findings.quantities import figure, number
 from vault.compare.findings.said import Said
 from vault.compare.findings.telling import tell
@@ -89,25 +91,45 @@ _IMAGE = Vocabulary(
 )
 
 
-def dose(attributes: Sequence[AttributeChange], old: bytes, new: bytes) -> list[Said]:
+def dose(
+    attributes: Sequence[AttributeChange], old: bytes, new: bytes, contents: Contents | None = None
+) -> list[Said]:
     """What changed in a dose."""
-    return [_scaled(said, attributes) for said in tell(_DOSE, attributes, old, new)]
+    said = tell(_DOSE, attributes, old, new)
+    if not any(one.keyword == "PixelData" for one in attributes):
+        said = [_scaled(one, attributes) for one in said]
+    return _measured(said, ("dose.pixels", "dose.scaling"), contents, pixels.dose)
 
 
-def image(attributes: Sequence[AttributeChange], old: bytes, new: bytes) -> list[Said]:
+def image(
+    attributes: Sequence[AttributeChange], old: bytes, new: bytes, contents: Contents | None = None
+) -> list[Said]:
     """What changed in an image."""
-    return tell(_IMAGE, attributes, old, new)
+    return _measured(
+        tell(_IMAGE, attributes, old, new), ("image.pixels", "image.scaling"), contents, pixels.image
+    )
+
+
+def _measured(
+    said: list[Said], subjects: Sequence[str], contents: Contents | None, measure: Callable[[Contents], str]
+) -> list[Said]:
+    """The findings, the first about the pixels' values with by how much these differ."""
+    found = min(
+        (one for one in said if one.subject in subjects),
+        key=lambda one: subjects.index(one.subject),
+        default=None,
+    )
+    by = measure(contents) if contents and found else ""
+    return [replace(one, text=f"{one.text}: {by}") if by and one is found else one for one in said]
 
 
 def _scaled(said: Said, attributes: Sequence[AttributeChange]) -> Said:
-    """What another scaling of the pixels means: every dose is so many times what it was."""
-    if said.subject != "dose.scaling":
+    """What another scaling of the same pixels means: every dose is so many times what it was."""
+    change = next((one for one in attributes if one.keyword == "DoseGridScaling"), None)
+    if said.subject != "dose.scaling" or change is None:
         return said
-    change = next(one for one in attributes if one.keyword == "DoseGridScaling")
     old, new = number(change.old), number(change.new)
     if not old or new is None:
         return said
-    return replace(
-        said,
-        text=f"dose scaling {change.old} → {change.new}: every dose is {figure(new / old)} times what it was",
-    )
+    text = f"dose scaling {change.old} → {change.new}, every dose {figure(new / old)} times what it was"
+    return replace(said, text=text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from vault.compare.findings import approvals
+from vault.compare.findings import approvals, brachytherapy
 from vault.compare.findings.said import Said
 from vault.compare.findings.telling import tell
 from vault.compare.findings.vocabulary import Item, Term, Vocabulary, terms
@@ -27,7 +27,17 @@ TERMS: Mapping[str, Term] = {
         "relative",
         TargetPrescriptionDose="prescribed dose",
         BeamDose="beam dose",
-        BrachyApplicationSetupDose="application setup dose",
+        BrachyApplicationSetupDose="dose",
+    ),
+    **terms(
+        "dose-reference",
+        "Gy",
+        "relative",
+        OrganAtRiskMaximumDose="maximum dose of the organ at risk",
+        DeliveryMaximumDose="maximum dose",
+        DeliveryWarningDose="warning dose",
+        TargetMinimumDose="minimum dose of the target",
+        TargetMaximumDose="maximum dose of the target",
     ),
     **terms("fractions", "", "relative", NumberOfFractionsPlanned="planned fractions"),
     **terms("meterset", "MU", "relative", BeamMeterset="monitor units"),
@@ -71,6 +81,7 @@ TERMS: Mapping[str, Term] = {
         TableTopRollRotationDirection="table top roll rotation",
         TableTopEccentricRotationDirection="table top eccentric rotation",
     ),
+    **terms("devices", "mm", LeafPositionBoundaries="leaf boundaries"),
     "LeafJawPositions": Term("leaves", "positions", "mm", "leaves"),
     "IsocenterPosition": Term("isocentre", "isocentre", "mm", "point"),
     **terms(
@@ -121,6 +132,7 @@ TERMS: Mapping[str, Term] = {
         NumberOfPaintings="number of paintings",
     ),
     **terms("radiation", ScanMode="scan mode"),
+    **terms("spots", "MU", ScanSpotMetersetsDelivered="delivered monitor units of the scan spots"),
     **terms("dose-rate", "", "relative", MetersetRate="meterset rate"),
     **terms("ion-devices", "mm", SnoutPosition="snout position"),
     **terms(
@@ -141,6 +153,8 @@ TERMS: Mapping[str, Term] = {
         AlternateBeamDoseType="type of alternate beam dose",
     ),
     **terms("blocks", NumberOfBlocks="number of blocks", NumberOfCompensators="number of compensators"),
+    **terms("blocks", BlockData="outline", BlockTransmission="transmission", MaterialID="material"),
+    **terms("blocks", "mm", BlockThickness="thickness"),
     **terms("bolus", NumberOfBoli="number of boli"),
     **terms("applicators", ApplicatorID="applicator", ApplicatorType="applicator type"),
     **terms("setup", ReferencedPatientSetupNumber="patient setup number"),
@@ -168,6 +182,7 @@ ITEMS: Mapping[str, Item] = {
         "dose-reference",
         named_by=("DoseReferenceSequence", "DoseReferenceDescription"),
         details=("TargetPrescriptionDose",),
+        graver={"TargetPrescriptionDose": "prescription"},
     ),
     "ControlPointSequence": Item(
         "control point", "control-points", counted_by=frozenset({"NumberOfControlPoints"}), owns=False
@@ -211,7 +226,7 @@ ITEMS: Mapping[str, Item] = {
     "ReferencedBolusSequence": Item("bolus", "bolus", counted_by=frozenset({"NumberOfBoli"})),
     "ApplicatorSequence": Item("applicator", "applicators", details=("ApplicatorType",)),
     "GeneralAccessorySequence": Item("accessory", "applicators"),
-    "PrimaryFluenceModeSequence": Item("fluence mode", "radiation", details=("FluenceModeID",)),
+    "PrimaryFluenceModeSequence": Item("fluence mode", "radiation", details=("FluenceModeID",), single=True),
     "PatientSetupSequence": Item("patient setup", "setup", details=("PatientPosition",)),
     "ToleranceTableSequence": Item(
         "tolerance table", "tolerance", named_by=("ToleranceTableSequence", "ToleranceTableLabel")
@@ -224,11 +239,11 @@ ITEMS: Mapping[str, Item] = {
     "ReferencedReferenceImageSequence": Item("reference image", "verification-images"),
 }
 
-_POINTS = frozenset({"ControlPointSequence", "IonControlPointSequence"})
+_POINTS = frozenset({"ControlPointSequence", "IonControlPointSequence", "BrachyControlPointSequence"})
 _ION_BEAM = replace(_BEAM, named_by=("IonBeamSequence", "BeamName"))
 
-_PLAN = Vocabulary("plan", TERMS, ITEMS, _POINTS)
-_ION_PLAN = Vocabulary("plan", TERMS, {**ITEMS, "ReferencedBeamSequence": _ION_BEAM}, _POINTS)
+_PLAN = Vocabulary("plan", {**TERMS, **brachytherapy.TERMS}, {**ITEMS, **brachytherapy.ITEMS}, _POINTS)
+_ION_PLAN = replace(_PLAN, items={**_PLAN.items, "ReferencedBeamSequence": _ION_BEAM})
 
 
 def findings(attributes: Sequence[AttributeChange], old: bytes, new: bytes) -> list[Said]:
@@ -242,4 +257,4 @@ def _in_its_unit(words: Vocabulary, new: bytes) -> Vocabulary:
     if b'.RadiationType CS "PHOTON"' in new or b".RadiationType CS" not in new:
         return words
     unit = "MeV/u" if b'.RadiationType CS "ION"' in new else "MeV"
-    return replace(words, terms={**TERMS, "NominalBeamEnergy": Term("radiation", "energy", unit)})
+    return replace(words, terms={**words.terms, "NominalBeamEnergy": Term("radiation", "energy", unit)})

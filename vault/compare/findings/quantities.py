@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from vault.compare.findings.vocabulary import Term
 
@@ -11,6 +12,8 @@ _FEW = 6  # a list of so few values is written out
 _DATE_DIGITS = 8
 _DIGEST = " bytes sha256:"
 _TURN = 360.0
+_SMALL = 0.1
+_TIME = re.compile(r"([0-2]\d)([0-5]\d)([0-6]\d)(?:\.(\d{1,6}))?", re.ASCII)
 
 
 def shown(value: str | None) -> str:
@@ -42,9 +45,10 @@ def numbers(value: str | None) -> list[float]:
 
 
 def figure(value: float) -> str:
-    """A number with as many digits as a physicist reads; what would read as nought keeps its digits."""
-    text = f"{value or 0.0:.3f}".rstrip("0").rstrip(".")
-    return text if text not in {"0", "-0"} or value == 0 else f"{value:.3g}"
+    """A number with as many digits as a physicist reads: three decimals, or of a small one three digits."""
+    if 0 < abs(value) < _SMALL:
+        return f"{value:.3g}"
+    return f"{value or 0.0:.3f}".rstrip("0").rstrip(".")
 
 
 def pair(old: float, new: float) -> tuple[str, str]:
@@ -89,10 +93,14 @@ def became(old: str | None, new: str | None, term: Term) -> str:
 
 
 def _day(value: str | None, term: Term) -> str:
-    """A value as it is shown, a date of DICOM (`20261124`) as `2026-11-24`."""
+    """A value as it is shown, a date of DICOM (`20261124`) as `2026-11-24`, a time (`083000`) as `08:30:00`."""
     said = shown(value)
     if "date" in term.noun and len(said) == _DATE_DIGITS and said.isdecimal():
         return f"{said[:4]}-{said[4:6]}-{said[6:]}"
+    if "time" in term.noun and (match := _TIME.fullmatch(said)):
+        return ":".join(match.groups()[:3]) + (
+            f".{match[4].rstrip('0')}" if (match[4] or "0").strip("0") else ""
+        )
     return said
 
 
@@ -118,8 +126,14 @@ def _difference(before: float, after: float, term: Term) -> str:
     by = turn(before, after) if term.shape == "angle" else after - before
     said = f"{'+' if by > 0 else ''}{figure(by)}{_unit(term, '1')}"
     if term.shape == "relative" and before:
-        said += f", {100 * by / abs(before):+.3g} %"
+        said += f", {percent(before, before + by)}"
     return said
+
+
+def percent(old: float, new: float) -> str:
+    """By how many per cent a number changed that was not nought: `+2.56 %`."""
+    share = 100 * (new - old) / abs(old)
+    return f"{share:+.0f} %" if abs(share) >= _TURN else f"{share:+.3g} %"
 
 
 def _unit(term: Term, value: str | None) -> str:

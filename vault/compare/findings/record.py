@@ -72,7 +72,7 @@ _ITEMS = {
     "CorrectedParameterSequence": Item("corrected parameter", "override"),
 }
 
-_RECORD = Vocabulary("record", _TERMS, _ITEMS, _POINTS)
+_RECORD = Vocabulary("record", _TERMS, _ITEMS, _POINTS, append_only=True)
 
 
 def findings(attributes: Sequence[AttributeChange], old: bytes, new: bytes) -> list[Said]:
@@ -82,14 +82,20 @@ def findings(attributes: Sequence[AttributeChange], old: bytes, new: bytes) -> l
 
 def of_new(form: bytes) -> Iterator[Said]:
     """What a new record says that is out of the ordinary, and what was delivered."""
-    beams: dict[str, dict[str, str]] = {}
-    for match in _ELEMENT.finditer(form):
-        key, keyword, value = (part.decode("utf-8", "replace") for part in match.groups())
-        beams.setdefault(key, {})[keyword.rpartition(".")[2]] = value
+    beams = beams_of(form)
     yield Said("added.record", _delivered(beams))
     for key, beam in beams.items():
         name = f"beam {shown(key)} {shown(beam['BeamName']) if beam.get('BeamName') else ''}".strip()
         yield from _out_of_the_ordinary(name, beam)
+
+
+def beams_of(form: bytes) -> dict[str, dict[str, str]]:
+    """What a record says of each beam, by beam number and keyword."""
+    beams: dict[str, dict[str, str]] = {}
+    for match in _ELEMENT.finditer(form):
+        key, keyword, value = (part.decode("utf-8", "replace") for part in match.groups())
+        beams.setdefault(key, {})[keyword.rpartition(".")[2]] = value
+    return beams
 
 
 def _delivered(beams: dict[str, dict[str, str]]) -> str:

@@ -10,11 +10,13 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
-from vault.compare.findings import approvals
-from vault.compare.findings.places import Names, Place, place
-from vault.compare.findings.quantities import figure, numbers
+from vault.compare.findings import approvals, volumes
+from vault.compare.findings.contents import Contents
+from vault.compare.findings.places import Names, Place, Step, place
+from vault.compare.findings.quantities import figure, numbers, shown
 from vault.compare.findings.said import Said
 from vault.compare.findings.telling import tell
 from vault.compare.findings.vocabulary import Item, Vocabulary, terms
@@ -86,11 +88,16 @@ _ITEMS = {
 _STRUCTURES = Vocabulary("structures", _TERMS, _ITEMS, frozenset({_CONTOUR, "ContourImageSequence"}))
 
 _Entry = tuple[AttributeChange, Place]
+_Inner = tuple[str, tuple[Step, ...], str]
+"""Where in a region's entry an attribute stands: the top-level sequence, the items below it, its name."""
 
 
-def findings(attributes: Sequence[AttributeChange], old: bytes, new: bytes) -> list[Said]:
+def findings(
+    attributes: Sequence[AttributeChange], old: bytes, new: bytes, contents: Contents | None = None
+) -> list[Said]:
     """What changed in a structure set."""
     entries = [(change, place(change.path)) for change in attributes]
+    renumbered, entries = _renumbered(entries)
     regions = _came_or_went(entries, _ROI, "ROINumber")
     emptied = _came_or_went(entries, _CONTOURS, "ReferencedROINumber") - regions
     contours: dict[str, list[_Entry]] = {}
@@ -106,12 +113,60 @@ def findings(attributes: Sequence[AttributeChange], old: bytes, new: bytes) -> l
     totals = (
         [Counter(match[1] for match in _COUNTED.finditer(form)) for form in (old, new)] if contours else []
     )
-    said, images = [], _Images(old, new)
+    said, images = renumbered, _Images(old, new)
     for key, group in contours.items():
         told, left = _region(names, key, group, [total[key.encode()] for total in totals], images)
-        said += told
+        said += [_measured(one, key, contents) for one in told]
         rest += left
     return approvals.weighed(said + tell(_STRUCTURES, rest, old, new), attributes, "structures")
+
+
+def _renumbered(entries: list[_Entry]) -> tuple[list[Said], list[_Entry]]:
+    """Regions that went under one number and came, the very same, under another; and what else differs."""
+    gone, come = ({}, {})  # type: tuple[dict[str, dict[_Inner, str]], dict[str, dict[_Inner, str]]]
+    for change, at in entries:
+        if at.steps and at.steps[0][0] in {_ROI, _CONTOURS} and _one_sided(change):
+            side = come if change.old is None else gone
+            inner = (at.steps[0][0], at.steps[1:], at.name)
+            side.setdefault(at.steps[0][1], {})[inner] = change.new or change.old or ""
+    said: list[Said] = []
+    pairs: dict[str, str] = {}
+    for old, region in gone.items():
+        numberless = _without_number(region)
+        new = next((key for key, other in come.items() if _without_number(other) == numberless), None)
+        if new and new not in pairs.values() and (_ROI, (), "ROINumber") in region:
+            pairs[old] = new
+            name = shown(region.get((_ROI, (), "ROIName")))
+            text = f"ROI {old} {name}: renumbered {old} → {new}, otherwise the same"
+            said.append(Said("structures.renumbered", text, frozenset({"ROINumber", "ReferencedROINumber"})))
+    dropped = {*pairs, *pairs.values()}
+    return said, [
+        (change, at)
+        for change, at in entries
+        if not (
+            at.steps
+            and at.steps[0][0] in {_ROI, _CONTOURS}
+            and at.steps[0][1] in dropped
+            and _one_sided(change)
+        )
+        and not (
+            at.name == "ReferencedROINumber" and change.new and pairs.get(change.old or "") == change.new
+        )
+    ]
+
+
+def _without_number(region: dict[_Inner, str]) -> dict[_Inner, str]:
+    return {
+        inner: value
+        for inner, value in region.items()
+        if inner[1] or inner[2] not in {"ROINumber", "ReferencedROINumber"}
+    }
+
+
+def _measured(said: Said, key: str, contents: Contents | None) -> Said:
+    """A finding about a region's contours, with what became of its volume and centre."""
+    by = volumes.change(contents, key) if contents and said.subject == "structures.contours" else ""
+    return replace(said, text=f"{said.text}; {by}") if by else said
 
 
 def _came_or_went(entries: list[_Entry], sequence: str, keyword: str) -> set[str]:
@@ -174,7 +229,7 @@ def _counted(old: list[str], new: list[str], totals: list[int]) -> str:
 
 def _slices(old: list[str], new: list[str]) -> str:
     """On how many slices contours differ, and where; empty where the normal form holds digests of their points."""
-    heights = {_height(value) for value in (*old, *new)}
+    heights = {_height(value) for value in (*old, *new)}  # to a hundredth: one slice, however it is written
     known = [height for height in heights if height is not None]
     if len(known) < len(heights):
         return ""
@@ -213,7 +268,7 @@ class _Images:
 def _height(contour: str) -> float | None:
     """The z of a contour's first point; None where the normal form holds a digest of the points only."""
     first = numbers("\\".join(contour.split("\\", 3)[:3]))
-    return first[2] if len(first) == 3 else None
+    return round(first[2], 2) if len(first) == 3 else None
 
 
 def _greatest(data: list[AttributeChange]) -> str:

@@ -28,6 +28,7 @@ BYTES = "(bytes)"
 """Stands for a file's bytes where no attribute can say more."""
 
 _GATHERED = ("other", "private")
+_PAPERS = frozenset({"equipment", "description"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +87,12 @@ class _Telling:
             else:
                 whole.setdefault(self._item_key(one, came), []).append(one)
         counted = {keyword for (_, steps) in whole for keyword in self.names.item(steps[-1][0]).counted_by}
+        counted |= {steps[-1][0] for (_, steps) in whole}  # a sequence that is empty now, or was
         sentences = [*self._replaced(whole)]
         sentences += [self._item_sentence(key[0], key[1], group) for key, group in whole.items()]
         for group in values.values():
             if group[0].place.name not in counted:
-                sentences.append(self._value_sentence(group))
+                sentences.append(self._order(group[0]) or self._value_sentence(group))
         yield from _gathered(_joined(sentences))
 
     # items that came or went
@@ -123,8 +125,9 @@ class _Telling:
 
     def _item_sentence(self, kind: str, steps: tuple[Step, ...], group: list[_Located]) -> _Sentence:
         item = self.names.item(steps[-1][0])
-        subject = self._subject(item.subject)
         attributes = frozenset(one.place.name for one in group) | {steps[-1][0]}
+        graver = (rule for keyword, rule in item.graver.items() if keyword in attributes)
+        subject = self._subject(next(graver, item.subject))
         if steps[-1][0] in self.vocabulary.spread:
             count = len({prefix(one.place.steps[: len(steps)]) for one in group})
             body = f"{count} {item.noun}{'s' if count > 1 else ''} {kind}"
@@ -146,11 +149,15 @@ class _Telling:
             if kind == "added" or len(partners) != len(_KINDS) or any(item.named_by) or not key:
                 continue
             other = next((other for other in partners if other[0] == "added"), None)
-            if other is None or _without(key, group) != _without(other[1][-1][1], whole[other]):
+            if other is None:
                 continue
+            same = _without(key, group) == _without(other[1][-1][1], whole[other])
+            if not (same or item.single):
+                continue
+            more = "" if same else self._details(item, whole[other])
+            attributes = frozenset(one.place.name for one in (*group, *whole[other])) | {sequence}
             del whole[kind, steps], whole[other]
-            attributes = frozenset(one.place.name for one in group) | {sequence}
-            body = f"{item.noun} {shown(key)} → {shown(other[1][-1][1])}"
+            body = f"{item.noun} {shown(key)} → {shown(other[1][-1][1])}{more}"
             yield self._sentence(self._subject(item.subject), outer, body, attributes)
 
     def _details(self, item: Item, group: list[_Located]) -> str:
@@ -172,6 +179,14 @@ class _Telling:
             (sequence, "" if sequence in self.vocabulary.spread else key) for sequence, key in one.place.steps
         ]
         return prefix(spread), one.place.name
+
+    def _order(self, one: _Located) -> _Sentence | None:
+        """What is said of a sequence whose items only changed places; None for another change."""
+        if one.change.vr != "SQ" or None in (one.change.old, one.change.new):
+            return None
+        noun = self.names.item(one.place.name).noun
+        body = f"{noun}s in another order, the same {noun}s"
+        return self._sentence("any.order", one.place.steps, body, frozenset({one.place.name}))
 
     def _value_sentence(self, group: list[_Located]) -> _Sentence:
         first = group[0]
@@ -202,14 +217,15 @@ class _Telling:
 
     def _term(self, at: Place) -> tuple[str, Term]:
         """The rule's full name and the words for an attribute, by where it stands."""
+        own = self.vocabulary.append_only
         if _PRIVATE.search(at.name) or any(_PRIVATE.search(sequence) for sequence, _ in at.steps):
-            return "any.private", Term("private", shown(at.name))
+            return self._subject("private") if own else "any.private", Term("private", shown(at.name))
         if at.name == BYTES:
             return "any.bytes", Term("bytes", "content of which the normal form says nothing:")
         if term := self.vocabulary.terms.get(at.name):
             return self._subject(term.subject), term
         if term := PATIENT.get(at.name):
-            return f"any.{term.subject}", term
+            return self._subject("other") if own and term.subject in _PAPERS else f"any.{term.subject}", term
         known = (self.vocabulary.items.get(sequence) for sequence, _ in reversed(at.steps))
         subject = next((item.subject for item in known if item and item.owns), "other")
         return self._subject(subject), Term(subject, words(at.name))

@@ -44,6 +44,10 @@ class Item:
     """Whether what in it no term names falls under its rule, too; else under `other`."""
     key: str = ""
     """The attribute that holds the key in `named_by`, where the items are told apart by another."""
+    single: bool = False
+    """There is one of it at a time, so that one that went and one that came are a change of it."""
+    graver: Mapping[str, str] = field(default_factory=dict)
+    """Attributes that bring an item that came or went under another rule: a prescribed dose is no mere reference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class Vocabulary:
     items: Mapping[str, Item] = field(default_factory=dict)
     spread: frozenset[str] = frozenset()
     """Sequences over whose items a change of one attribute is one finding: control points."""
+    append_only: bool = False
+    """Such an object is never written anew, so that no change of it is only about papers."""
 
 
 def words(keyword: str) -> str:
