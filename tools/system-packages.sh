@@ -7,7 +7,7 @@ set -u
 wanted="git:git age:age openssh-client:ssh-keygen dcmtk:dcmqrscp orthanc:Orthanc dicom3tools:dciodvfy samba:smbd poppler-utils:pdftoppm \
 unixodbc:isql libsqliteodbc:/usr/lib/*/odbc/libsqlite3odbc.so odbc-postgresql:/usr/lib/*/odbc/psqlodbcw.so \
 postgresql:/usr/lib/postgresql/*/bin/initdb \
-dovecot-imapd:/usr/lib/dovecot/imap dovecot-lmtpd:/usr/lib/dovecot/lmtp opensmtpd:smtpd chromium:chromium chromium-driver:chromedriver \
+dovecot-imapd:/usr/lib/dovecot/imap dovecot-lmtpd:/usr/lib/dovecot/lmtp dovecot-submissiond:/usr/lib/dovecot/submission opensmtpd:smtpd chromium:chromium chromium-driver:chromedriver \
 fonts-noto-core:/usr/share/fonts/truetype/noto/NotoSansDevanagari-Regular.ttf \
 fonts-wqy-microhei:/usr/share/fonts/truetype/wqy/wqy-microhei.ttc"
 PATH=$PATH:/usr/sbin:/sbin

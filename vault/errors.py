@@ -51,6 +51,10 @@ class ShareError(VaultError):
     """The network share is away, full, read-only, or does not hold what was written to it."""
 
 
+class MailError(VaultError):
+    """Mail can't be sent or read: the server is away, refuses the account or the message, or speaks no TLS."""
+
+
 class IntegrityError(VaultError):
     """Data is not what a checksum, a signature or the ledger says it must be."""
 

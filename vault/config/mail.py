@@ -47,7 +47,7 @@ class Mail(Section, frozen=True, kw_only=True):
     """Certificates (PEM) that vouch for the mail servers, instead of the system's."""
     timeout: Annotated[float, duration(1, 600, "from 1s to 10m")] = 60.0
     """Seconds without an answer after which a mail server counts as silent."""
-    largest: Annotated[int, size(1 << 10, 1 << 30, "from 1KiB to 1GiB")] = 20 << 20
+    largest: Annotated[int, size(1 << 10, 1 << 30, "from 1KiB to 1GiB")] = 10 << 20
     """Bytes of the largest attachment; what is larger is not attached, and the mail says so."""
     maildir: Annotated[Path | None, PATH] = None
     """Maildir that outgoing mail is put into instead of being sent."""

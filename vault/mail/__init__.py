@@ -1,0 +1,1 @@
+"""Mail to the people who confirm each night: composed offline, kept durably, handed over once."""
