@@ -75,7 +75,7 @@ class Log:
 
 
 def killed_at(folder: Path, fault: faults.Fault | None, act: Callable[[], None]) -> tuple[int, list[str]]:
-    """Do `act` in a process of its own under a fault on files below `folder`; its exit code, and the disk operations."""
+    """Do `act` in a process of its own under a fault on files below `folder`; returns exit code and disk operations."""
     log = folder.parent / "faults"
     log.mkdir(exist_ok=True)
     for stale in log.glob("*.log"):

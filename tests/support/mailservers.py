@@ -1,7 +1,7 @@
 """Real mail servers on loopback, for the tests, all of them Debian's.
 
 Dovecot's submission service has the encrypted ports and the accounts, OpenSMTPD behind it has the queue and knows the
-addresses, Dovecot's LMTP and IMAP services keep what arrives. (OpenSMTPD's own TLS fails with the OpenSSL of Debian 12.)
+addresses, Dovecot's LMTP and IMAP services keep what arrives. (OpenSMTPD's own TLS fails with Debian 12's OpenSSL.)
 
 with mail_servers() as servers:
     servers.smtp_url(), servers.smtps_url()     # STARTTLS; TLS from the first byte. They want the account vault
@@ -13,7 +13,8 @@ with mail_servers() as servers:
     servers.send("ann", message)                # what a person's mail program does, with an account of its own
     servers.toml(...)                           # [mail] of a vault.toml
 
-Needs root, and the Debian packages dovecot-imapd, dovecot-lmtpd, dovecot-submissiond and opensmtpd. A mailbox is a maildir.
+Needs root, and the Debian packages dovecot-imapd, dovecot-lmtpd, dovecot-submissiond and opensmtpd. A mailbox is
+a maildir.
 """
 
 from __future__ import annotations
@@ -66,6 +67,12 @@ mail_location = maildir:{folder}/mail/%n
 mail_uid = {uid}
 mail_gid = {gid}
 auth_mechanisms = plain login
+auth_failure_delay = 0
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
 passdb {{
   driver = static
   args = password={password}
@@ -347,7 +354,7 @@ def make_certificates(folder: Path, host: str = LOOPBACK) -> None:
             )
         )
         if name == "ca":
-            usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)  # noqa: FBT003
+            usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
             builder = builder.add_extension(usage, critical=True)
         else:
             alternative = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))])
