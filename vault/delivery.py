@@ -1,32 +1,41 @@
 """To the share, the last steps of every procedure that commits: seal what git says is missing there, deliver, keep.
 
-1. Offline: every blob that is not shared yet is encrypted into the outbox.
+1. Offline: every blob and every commit that is not shared yet is encrypted into the outbox, and at last the manifest,
+   which says what there is.
 2. With the network open: what waits goes to the share.
 3. Offline: what could not go is made durable, and only then do the refs say that it needs no sealing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import io
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pluggy
 
 from vault.archive.bare import BareRepository
-from vault.archive.repository import all_repositories
+from vault.archive.ledger import Ledger
+from vault.archive.repository import FOLDER, PatientRepository, all_repositories
+from vault.archive.signing import Signer
 from vault.config import Config
 from vault.errors import IntegrityError, VaultError
 from vault.events import network
+from vault.inventory import entry_of, last_manifest, make_manifest, remember_manifest, site_files
 from vault.keys import read_pseudonym_key
 from vault.model import Failure
 from vault.progress import Progress, Silent
+from vault.share import layout, manifest
 from vault.share.backend import open_share
-from vault.share.mirror import BRANCHES, mark_shared, seal_commit
+from vault.share.envelope import parse_recipients
+from vault.share.manifest import Entry, Manifest
+from vault.share.mirror import BRANCHES, mark_history, mark_shared, seal_commit, seal_history
 from vault.share.outbox import Outbox
 from vault.sync_report import Delivery
 
-Sealed = list[tuple[BareRepository, str, str]]
-"""Repository, branch, and the commit up to which everything of it waits for the share."""
+Mark = Callable[[], None]
+"""Says of one branch that everything of it up to a commit waits for the share."""
 
 
 def open_outbox(root: Path) -> Outbox:
@@ -49,37 +58,86 @@ def to_share(
         return Delivery()
     progress = progress or Silent()
     result, outbox = Delivery(), open_outbox(config.vault.root)
-    sealed = _seal(config, outbox, others, result, progress)
+    marks = _seal(config, outbox, others, result, progress)
     _deliver(config, outbox, result, events, progress)
-    _keep(outbox, sealed, result)
+    _keep(outbox, marks, result)
     progress.stop()
     return result
 
 
 def _seal(
     config: Config, outbox: Outbox, others: Iterable[BareRepository], result: Delivery, progress: Progress
-) -> Sealed:
+) -> list[Mark]:
     key = read_pseudonym_key(config.vault.pseudonym_key)
     damaged: list[Failure] = []
+    ledger = Ledger(config.vault.root).repository
     repositories: list[BareRepository] = [*all_repositories(config.vault.root, damaged), *others]
+    repositories += [ledger] if ledger else []
     result.failed.extend(damaged)
     result.integrity = bool(damaged)
-    sealed: Sealed = []
+    before = last_manifest(outbox.folder)
+    entries = [entry for failure in damaged if (entry := _as_before(before, f"{FOLDER}/{failure.subject}"))]
+    marks: list[Mark] = []
     progress.start("Encrypting", len(repositories))
     for repository in repositories:
         try:
-            for branch in BRANCHES:
-                commit = seal_commit(repository, config.vault.recipients, key, outbox, branch)
-                if commit:
-                    sealed.append((repository, branch, commit))
+            marks += _seal_repository(config, outbox, key, repository, ledger=repository is ledger)
+            entries.append(entry_of(repository))
         except VaultError as error:
             result.failed.append(Failure("encryption", str(error)))
             result.integrity |= isinstance(error, IntegrityError)
+            place = FOLDER if isinstance(repository, PatientRepository) else ""
+            if entry := _as_before(before, f"{place}/{repository.path.name}".lstrip("/")):
+                entries.append(entry)
         except OSError as error:  # no room: what is sealed already is delivered, and the rest follows
             result.failed.append(Failure("encryption", error.strerror or type(error).__name__))
-            break
+            return marks
         progress.advance()
-    return sealed
+    try:
+        marks += _seal_manifest(config, outbox, entries, before)
+    except VaultError as error:
+        result.failed.append(Failure("manifest", str(error)))
+        result.integrity |= isinstance(error, IntegrityError)
+    except OSError as error:
+        result.failed.append(Failure("manifest", error.strerror or type(error).__name__))
+    return marks
+
+
+def _as_before(before: Manifest | None, path: str) -> Entry | None:
+    """What the last manifest said of a repository that can't be read now: the share still has that of it."""
+    return before.entry(path) if before else None
+
+
+def _seal_repository(
+    config: Config, outbox: Outbox, key: bytes, repository: BareRepository, *, ledger: bool
+) -> Iterator[Mark]:
+    recipients = config.vault.recipients
+    for branch in BRANCHES:
+        if not ledger and (commit := seal_commit(repository, recipients, key, outbox, branch)):
+            yield partial(mark_shared, repository, commit, branch)
+        if commit := seal_history(repository, recipients, key, outbox, branch, ledger=ledger):
+            yield partial(mark_history, repository, commit, branch)
+
+
+def _seal_manifest(
+    config: Config, outbox: Outbox, entries: Iterable[Entry], before: Manifest | None
+) -> Iterator[Mark]:
+    """Seal the manifest and the files that it names, unless the last one said the same."""
+    files = site_files(config)
+    made = make_manifest(config, entries, files)
+    text = manifest.encode(made)
+    if before and manifest.encode(before) == text:
+        return
+    parsed = parse_recipients(config.vault.recipients)
+    held = before.files.values() if before else ()
+    for blob in files.values():
+        if blob.oid not in held:
+            outbox.seal(layout.blob_name(made.key, blob.oid), io.BytesIO(blob.data), blob.size, parsed)
+    signed = manifest.sign(text, Signer.load(config.vault.signing_key))
+    outbox.withdraw(layout.MANIFESTS)
+    name = layout.manifest_name(made.key, made.generation, text)
+    outbox.seal(name, io.BytesIO(signed), len(signed), parsed)
+    yield partial(remember_manifest, outbox.folder, signed)
 
 
 def _deliver(
@@ -103,21 +161,21 @@ def _deliver(
         result.failed.append(Failure("outbox", f"this computer's disk refused ({why}): look at it"))
 
 
-def _keep(outbox: Outbox, sealed: Sealed, result: Delivery) -> None:
+def _keep(outbox: Outbox, marks: Iterable[Mark], result: Delivery) -> None:
     try:
         outbox.keep()
-        for repository, branch, commit in sealed:
-            _mark(repository, branch, commit, result)
+        for mark in marks:
+            _set(mark, result)
     except OSError as error:
         why = error.strerror or type(error).__name__
         result.failed.append(Failure("outbox", f"{why}: what waits is encrypted again by the next run"))
     result.waiting = len(outbox.pending())
 
 
-def _mark(repository: BareRepository, branch: str, commit: str, result: Delivery) -> None:
+def _set(mark: Mark, result: Delivery) -> None:
     """One that can't be marked is sealed again; the others are none the worse."""
     try:
-        mark_shared(repository, commit, branch)
+        mark()
     except VaultError as error:
         result.failed.append(Failure("outbox", str(error)))
         result.integrity |= isinstance(error, IntegrityError)

@@ -16,7 +16,7 @@ from vault.errors import ConfigError, VaultError
 from vault.keys import Pseudonyms
 from vault.model import Failure
 from vault.rois.sql.queries import load as query_set
-from vault.share.mirror import BRANCHES, shared_ref
+from vault.share.mirror import BRANCHES, history_ref, shared_ref
 
 RUNS_READ = 60
 """How many runs back a patient's last one is looked for."""
@@ -84,7 +84,11 @@ def status(config: Config) -> Status:
 
 
 def _is_unshared(repository: PatientRepository) -> bool:
-    return any(repository.tip(branch) != repository.ref(shared_ref(branch)) for branch in BRANCHES)
+    return any(
+        repository.tip(branch) != repository.ref(mark(branch))
+        for branch in BRANCHES
+        for mark in (shared_ref, history_ref)
+    )
 
 
 def _kept(repository: PatientRepository) -> PatientStatus:

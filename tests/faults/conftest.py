@@ -20,13 +20,17 @@ from vaults import TestVault
 from vault.archive.blobs import object_id
 from vault.archive.ledger import Ledger
 from vault.archive.repository import all_repositories
+from vault.archive.smallpack import decode
 from vault.config import Config, load
 from vault.department.nights import night
 from vault.department.patients import Scale, roster
 from vault.department.server import LOOPBACK, Department
+from vault.inventory import needed_on_share
 from vault.keys import read_pseudonym_key
-from vault.share.layout import blob_name
-from vault.share.mirror import SHARED
+from vault.share.layout import LEDGER, blob_name, commit_name, manifest_name
+from vault.share.manifest import HEAD, parse, split
+from vault.share.mirror import HISTORY, SHARED
+from vault.share.needed import manifests
 
 NIGHT = date(2026, 11, 23)
 TINY = Scale(matrix=8, slices=2, control_points=4, dose_pitch=30.0)
@@ -98,24 +102,35 @@ class Place:
             yield f"run {missing} is not in the ledger"
 
     def _about_share(self) -> Iterator[str]:
-        wanted = set()
+        wanted = needed_on_share(self.config)
         key = read_pseudonym_key(self.config.vault.pseudonym_key)
         for repository in self._repositories():
             if repository.ref(SHARED) != repository.tip():
                 yield "refs/vault/shared is not at the tip of main"
-            for commit in repository.log():
-                wanted |= {blob_name(key, oid) for oid in repository.tree(commit.oid).values()}
+            if repository.ref(HISTORY) != repository.tip():
+                yield "refs/vault/history is not at the tip of main"
         identity = (self.folder / "keys" / "identity.txt").read_text().split()[-1]
         found = set()
         for path in self.share.rglob("*.age"):
             name = path.relative_to(self.share).as_posix()
             plain = pyrage.decrypt(path.read_bytes(), [pyrage.x25519.Identity.from_str(identity)])
-            if blob_name(key, object_id("blob", plain)) == name:
+            if name in self._names_of(key, plain):
                 found.add(name)
             else:
                 yield f"the share's {name} holds something else"
         if wanted - found:
-            yield f"{len(wanted - found)} of {len(wanted)} blobs are not on the share"
+            yield f"{len(wanted - found)} of {len(wanted)} ciphertexts are not on the share"
+        if not manifests(found):
+            yield "no manifest is on the share"
+
+    def _names_of(self, key: bytes, plain: bytes) -> list[str]:
+        """The names that a file of this content may have on the share."""
+        if plain.startswith(b"PACK"):
+            commit = next(decode(plain)).oid
+            return [commit_name(key, commit), commit_name(key, commit, LEDGER)]
+        if plain.startswith(HEAD.encode()):
+            return [manifest_name(key, parse(plain).generation, split(plain)[0])]
+        return [blob_name(key, object_id("blob", plain))]
 
     def _left_behind(self) -> Iterator[str]:
         for path in sorted(self.folder.rglob("*")):

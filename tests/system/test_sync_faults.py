@@ -134,8 +134,9 @@ def test_the_share_is_away_tonight_and_caught_up_tomorrow(orthanc, tmp_path):
     assert not vault.share.exists(), "an unmounted share must not be filled"
     (tmp_path / "unplugged").rename(vault.share)
     report, _ = night(vault, 0)
-    assert report["delivered"]["sent"] == waiting
-    assert len(list(vault.share.rglob("*.age"))) == waiting
+    assert report["delivered"]["sent"] >= waiting
+    assert len(list(vault.share.rglob("*.age"))) == report["delivered"]["sent"]
+    assert report["delivered"]["waiting"] == 0
 
 
 def test_every_ciphertext_decrypts_with_stock_age_to_the_exact_blob(orthanc, tmp_path):
@@ -145,7 +146,7 @@ def test_every_ciphertext_decrypts_with_stock_age_to_the_exact_blob(orthanc, tmp
     vault = TestVault(tmp_path / "vault", orthanc, ALONE)
     night(vault, 0)
     plain = set()
-    for ciphertext in vault.share.rglob("*.age"):
+    for ciphertext in (vault.share / "v1/blobs").glob("*.age"):
         identity = vault.folder / "keys" / "identity.txt"
         data = subprocess.run(
             ["age", "-d", "-i", identity, ciphertext], check=True, capture_output=True
@@ -159,7 +160,7 @@ def test_every_ciphertext_decrypts_with_stock_age_to_the_exact_blob(orthanc, tmp
         ["git", "-C", repository, "ls-tree", "-r", "--format=%(objectname)", "main"],
         check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
-    assert plain == set(tree.split())
+    assert plain >= set(tree.split())
 
 
 def test_an_object_that_the_rois_can_not_send_is_named_and_the_others_come(tmp_path):

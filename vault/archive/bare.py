@@ -24,6 +24,7 @@ from vault.archive.objects import Objects, Readable
 from vault.archive.pack import PackObject, write_pack
 from vault.archive.packindex import object_ids
 from vault.archive.signing import Signer
+from vault.archive.smallpack import GitObject
 from vault.errors import DAMAGED, LockedError, VaultError
 from vault.files import private_folder, sweep, sync_folder, temporary
 
@@ -68,6 +69,11 @@ class BareRepository:
         except (ValueError, pygit2.GitError) as error:
             raise VaultError(f"The ref {name} of a repository can't be read. {DAMAGED}") from error
 
+    def refs(self) -> dict[str, str]:
+        """Return every ref (`refs/heads/main`, `refs/vault/verified` …) and the commit that it points to, by name."""
+        names = sorted(self._repository.references)
+        return {name: oid for name in names if (oid := self.ref(name)) is not None}
+
     def set_ref(self, name: str, oid: str) -> None:
         """Point the full ref `name` at a commit, durably. Raises VaultError when the commit is not there."""
         history.read_commit(self._repository, oid)
@@ -92,6 +98,11 @@ class BareRepository:
             yield commit
             oid = commit.parent
 
+    def depth(self, branch: str = "main") -> int:
+        """Return how many commits a branch has."""
+        tip = self.tip(branch)
+        return history.depth(self._repository, tip) if tip else 0
+
     def resolve(self, revision: str) -> str:
         """Return the id of the commit that a person means; raises UsageError that says what is allowed."""
         return history.Revisions(self._repository, self.ref, self.log).resolve(revision)
@@ -115,6 +126,16 @@ class BareRepository:
         return [
             (_text(path), one.hex() if one else None, two.hex() if two else None) for path, one, two in found
         ]
+
+    def structure(self, commit: str) -> Iterator[GitObject]:
+        """Yield a commit and those folders (trees) of it that its parent does not have, in an order that never varies.
+
+        All commits of a history together give every commit and tree of it. Raises IntegrityError for what is damaged.
+        """
+        parent = self.commit_info(commit).parent
+        yield GitObject("commit", self._objects.raw(commit, "commit"))
+        for data in trees.new_trees(self._root(parent), self._root(commit), self._read_tree):
+            yield GitObject("tree", data)
 
     def size(self, oid: str) -> int:
         """Return a blob's size in bytes."""

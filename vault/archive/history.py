@@ -164,6 +164,14 @@ class Revisions:
         return oid
 
 
+def depth(repository: pygit2.Repository, oid: str) -> int:
+    """Return how many commits there are up to and with `oid`. Raises IntegrityError when one is missing."""
+    try:
+        return sum(1 for _ in repository.walk(oid))
+    except (KeyError, ValueError, pygit2.GitError) as error:
+        raise IntegrityError(f"A commit of the archive is missing or damaged. {DAMAGED}") from error
+
+
 def read_commit(repository: pygit2.Repository, oid: str) -> pygit2.Commit:
     """Return a commit that the repository itself names. Raises IntegrityError when it is missing or damaged."""
     try:

@@ -101,6 +101,11 @@ class Ledger:
         for path in sorted(found, reverse=True):
             yield self._event(found[path])
 
+    @property
+    def repository(self) -> BareRepository | None:
+        """The repository itself, for reading; None before the first event."""
+        return self._repository
+
     def _tree(self) -> dict[str, str]:
         return self._repository.tree(self.head()) if self._repository else {}
 

@@ -142,7 +142,7 @@ def _whole_entry(item: PackObject) -> list[bytes]:
 
 def _entry(item: PackObject) -> Iterator[bytes]:
     """Yield an object's pack entry: type and size, then its zlib stream; checks the content against its id."""
-    yield _entry_header(KINDS[item.kind], item.blob.size)
+    yield entry_header(KINDS[item.kind], item.blob.size)
     digest = hashlib.sha1(f"{item.kind} {item.blob.size}\0".encode(), usedforsecurity=False)
     compressor: _Compressor | None = None
     size = 0
@@ -163,7 +163,7 @@ def _entry(item: PackObject) -> Iterator[bytes]:
         )
 
 
-def _entry_header(kind: int, size: int) -> bytes:
+def entry_header(kind: int, size: int) -> bytes:
     """Return the type and the size, little end first, 4 bits and then 7 a byte."""
     header = bytearray()
     byte, size = kind << 4 | size & 15, size >> 4

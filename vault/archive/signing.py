@@ -69,6 +69,11 @@ class Signer:
         return Signer.load, (self._path,)
 
     @property
+    def public(self) -> bytes:
+        """The public key, 32 bytes, as `verify` wants it among the allowed ones."""
+        return self._public
+
+    @property
     def public_line(self) -> str:
         """The public key as OpenSSH writes it: `ssh-ed25519 AAAA…`."""
         return f"{KEY_TYPE.decode()} {base64.b64encode(_public_blob(self._public)).decode()}"

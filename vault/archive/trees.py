@@ -77,6 +77,19 @@ def differences(
             yield from differences(folders[0], folders[1], read, path + b"/")
 
 
+def new_trees(old: bytes | None, new: bytes | None, read: ReadTree) -> Iterator[bytes]:
+    """Yield the content of each folder below `new` that `old` does not have in the same place, the root first."""
+    if new is None or new == old:
+        return
+    data = read(new)
+    yield data
+    before = parse(read(old)) if old else {}
+    for name, entry in parse(data).items():
+        if entry.mode == FOLDER:
+            other = before.get(name)
+            yield from new_trees(other.oid if other and other.mode == FOLDER else None, entry.oid, read)
+
+
 def check_path(path: str) -> None:
     """Raise VaultError unless `path` can stand in a tree and be checked out anywhere.
 

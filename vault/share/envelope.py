@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import pyrage
@@ -49,6 +49,13 @@ class Recipients:
 
     keys: tuple[str, ...]
     parsed: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """Secret keys, each of which opens the envelopes: parsed once, used for every file."""
+
+    parsed: tuple[Any, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +116,61 @@ def encrypt(source: Readable, size: int, target: Writable, recipients: Recipient
     return Sealed(writer.digest.hexdigest(), writer.count)
 
 
+def parse_identities(text: str) -> Identities:
+    """Read an identity file as `age-keygen` writes it; raises ConfigError that never repeats what stands there."""
+    found = []
+    for line in text.splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        try:
+            found.append(pyrage.x25519.Identity.from_str(line.strip()))
+        except pyrage.IdentityError:
+            raise ConfigError(
+                "the identity file holds a line that is no age secret key (AGE-SECRET-KEY-1…): give the file that "
+                "`age-keygen` or `vault init` wrote"
+            ) from None
+    if not found:
+        raise ConfigError("the identity file holds no age secret key (AGE-SECRET-KEY-1…)")
+    return Identities(tuple(found))
+
+
+def decrypt(source: Readable, size: int, target: Writable, identities: Identities) -> int:
+    """Decrypt an envelope of `size` bytes into `target`; returns how many bytes of plaintext it holds.
+
+    What was written counts only if this returns: a damaged envelope may give its beginning away before the damage is
+    met. Raises IntegrityError when it is damaged, cut off or not for these identities, and what source or target
+    raised.
+    """
+    reader, writer = _GuardedReader(source), _Counted(target)
+    try:
+        pyrage.decrypt_io(reader, writer, identities.parsed)
+        writer.flush()
+    except Exception as error:
+        failed = writer.error or reader.error
+        if failed is not None:
+            raise failed from None
+        raise IntegrityError(_reason(error)) from error
+    for failed in (writer.error, reader.error):
+        if failed is not None:
+            raise failed
+    if writer.count != plaintext_size(size - header_size(reader.head)):
+        raise IntegrityError("an encrypted file did not give as many bytes as its length says")
+    return writer.count
+
+
+def _reason(error: Exception) -> str:
+    if "No matching keys" in str(error):
+        return "it is not encrypted to this identity"
+    return "it is damaged or not whole: age can't decrypt it"
+
+
+def plaintext_size(payload: int) -> int:
+    """Return how many bytes a payload of `payload` bytes holds, the inverse of `payload_size`; -1 where none can."""
+    chunks = max(1, -(-(payload - _NONCE) // (_CHUNK + _TAG)))
+    size = payload - _NONCE - _TAG * chunks
+    return size if size >= 0 and payload_size(size) == payload else -1
+
+
 def header_size(head: bytes) -> int:
     """Return the length in bytes of the age header that `head` begins with; raises IntegrityError if it has none."""
     start = head.find(_MAC_LINE) + 1
@@ -128,6 +190,7 @@ class _GuardedReader:
 
     def __init__(self, source: Readable) -> None:
         self.count = 0
+        self.head = b""
         self.error: BaseException | None = None
         self._source = source
 
@@ -138,16 +201,16 @@ class _GuardedReader:
             self.error = self.error or error
             raise
         self.count += len(data)
+        if len(self.head) < HEADER_LIMIT:
+            self.head += data[: HEADER_LIMIT - len(self.head)]
         return data
 
 
-class _GuardedWriter:
-    """Counts and hashes what the target took, and keeps the first error, which the library may swallow."""
+class _Counted:
+    """Counts what the target took, and keeps the first error, which the library may swallow."""
 
     def __init__(self, target: Writable) -> None:
         self.count = 0
-        self.digest = hashlib.sha256()
-        self.head = b""
         self.error: BaseException | None = None
         self._target = target
 
@@ -162,8 +225,6 @@ class _GuardedWriter:
             self.error = error
             raise
         self.count += len(data)
-        self.digest.update(data)
-        self.head += data[: HEADER_LIMIT - len(self.head)]
         return len(data)
 
     def flush(self) -> None:
@@ -172,3 +233,19 @@ class _GuardedWriter:
         except BaseException as error:
             self.error = self.error or error
             raise
+
+
+class _GuardedWriter(_Counted):
+    """Hashes what the target took, too."""
+
+    def __init__(self, target: Writable) -> None:
+        super().__init__(target)
+        self.digest = hashlib.sha256()
+        self.head = b""
+
+    def write(self, data: bytes) -> int:
+        super().write(data)
+        self.digest.update(data)
+        if len(self.head) < HEADER_LIMIT:
+            self.head += data[: HEADER_LIMIT - len(self.head)]
+        return len(data)

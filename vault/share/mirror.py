@@ -1,17 +1,22 @@
 """What of a repository's history still has to go to the share: git itself says.
 
 The ref `refs/vault/shared` of a repository is the last commit of `main` whose blobs, and those of all commits before
-it, are on the share or wait durably in the outbox; `refs/vault/shared-hourly` says the same of `hourly`. They move
-after the blobs do, so whatever a crash interrupts is done anew, and what is done twice has the same name.
+it, are on the share or wait durably in the outbox; `refs/vault/shared-hourly` says the same of `hourly`. What
+`refs/vault/history` and `refs/vault/history-hourly` say is the same of the commits themselves, with their folders:
+after a rewrite the blobs are there and the commits are new. They move after what they speak of does, so whatever a
+crash interrupts is done anew, and what is done twice has the same name.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterable, Iterator
 
+from vault.archive import smallpack
 from vault.archive.bare import BareRepository
 from vault.archive.blobs import Blob
+from vault.archive.smallpack import GitObject
 from vault.errors import IntegrityError
 from vault.share import layout
 from vault.share.envelope import Recipients, parse_recipients
@@ -20,13 +25,33 @@ from vault.share.outbox import Outbox
 SHARED = "refs/vault/shared"
 """Marks the commit up to which every blob of `main` is on the share or waits for it."""
 
+HISTORY = "refs/vault/history"
+"""Marks the commit up to which every commit of `main` is on the share or waits for it."""
+
 BRANCHES = ("main", "hourly")
 """What goes to the share of each repository."""
+
+MARKS = frozenset(
+    f"{mark}{suffix}"
+    for mark in (SHARED, HISTORY)
+    for suffix in ("", *(f"-{branch}" for branch in BRANCHES[1:]))
+)
+"""Every ref that says what has been shared."""
 
 
 def shared_ref(branch: str) -> str:
     """The ref that marks how much of a branch is shared."""
     return SHARED if branch == "main" else f"{SHARED}-{branch}"
+
+
+def history_ref(branch: str) -> str:
+    """The ref that marks up to which commit a branch's own commits are shared."""
+    return HISTORY if branch == "main" else f"{HISTORY}-{branch}"
+
+
+def is_mark(ref: str) -> bool:
+    """Whether a ref only says what this computer has shared: it is none of the history's own."""
+    return ref in MARKS
 
 
 def seal_commit(
@@ -52,6 +77,42 @@ def seal_commit(
             with repository.stream(oid) as blob:  # its end is reached only if the content is what the id says
                 outbox.seal(name, blob, repository.size(oid), parsed)
     return tip
+
+
+def seal_history(
+    repository: BareRepository,
+    recipients: Iterable[str],
+    key: bytes,
+    outbox: Outbox,
+    branch: str = "main",
+    *,
+    ledger: bool = False,
+) -> str | None:
+    """Seal into `outbox` the commits of a branch that the share does not have, each with its new folders.
+
+    Each is a git pack under a name that follows from the commit's id; with `ledger` the blobs are in it, too. Returns
+    the commit for `mark_history`, None when nothing was to do. Errors as of `seal_commit`.
+    """
+    tip = repository.tip(branch)
+    if tip is None or tip == repository.ref(history_ref(branch)):
+        return None
+    parsed = parse_recipients(recipients)
+    for parent, oid in _commits_after(repository, branch, history_ref(branch)):
+        name = layout.commit_name(key, oid, layout.LEDGER if ledger else layout.HISTORY)
+        if outbox.has(name):
+            continue
+        objects = list(repository.structure(oid))
+        if ledger:
+            new = (blob for _path, _old, blob in repository.changed_paths(parent, oid) if blob)
+            objects += [GitObject("blob", repository.read(blob)) for blob in new]
+        pack = smallpack.encode(list(dict.fromkeys(objects)))
+        outbox.seal(name, io.BytesIO(pack), len(pack), parsed)
+    return tip
+
+
+def mark_history(repository: BareRepository, commit: str, branch: str = "main") -> None:
+    """Say durably that all commits of a branch up to `commit` are on the share or kept in the outbox."""
+    repository.set_ref(history_ref(branch), commit)
 
 
 def mark_shared(repository: BareRepository, commit: str, branch: str = "main") -> None:
@@ -98,15 +159,20 @@ def unsealed(repository: BareRepository, branch: str = "main") -> Iterator[str]:
 
     When that commit is no longer in the history (which was rewritten), every blob of the history is yielded.
     """
-    shared = repository.ref(shared_ref(branch))
-    commits = []
-    for commit in repository.log(branch):
-        if commit.oid == shared:
-            break
-        commits.append((commit.parent, commit.oid))
     seen: set[str] = set()
-    for parent, oid in reversed(commits):
+    for parent, oid in _commits_after(repository, branch, shared_ref(branch)):
         for _path, _old, new in repository.changed_paths(parent, oid):
             if new is not None and new not in seen:
                 seen.add(new)
                 yield new
+
+
+def _commits_after(repository: BareRepository, branch: str, mark: str) -> list[tuple[str | None, str]]:
+    """Return parent and id of the commits after the marked one, oldest first; all where it is not in the history."""
+    marked = repository.ref(mark)
+    commits = []
+    for commit in repository.log(branch):
+        if commit.oid == marked:
+            break
+        commits.append((commit.parent, commit.oid))
+    return commits[::-1]

@@ -33,7 +33,8 @@ _BEGUN = ".begun-"  # followed by a hash of the place: something was delivered t
 _MOVED = (
     "it gets what is new from now on, and does not have what went to the share before it. Copy that share's v1/ there, "
     "or have everything sealed again with `git --git-dir=REPOSITORY update-ref -d refs/vault/shared` (and "
-    "`refs/vault/shared-hourly`) for each repository in repos/"
+    "`refs/vault/shared-hourly`, `refs/vault/history`, `refs/vault/history-hourly`) for each repository in repos/, "
+    "overview.git and ledger.git"
 )
 
 
@@ -72,6 +73,12 @@ class Outbox:
     def has(self, name: str) -> bool:
         """Tell whether the file `name` waits, fresh or kept."""
         return self._kept_path(name).exists() or self._fresh_path(name).exists()
+
+    def withdraw(self, prefix: str) -> None:
+        """Drop what waits under names that begin with `prefix`: something newer says the same better."""
+        for name in self.pending():
+            if name.startswith(prefix):
+                self._waiting_path(name).unlink(missing_ok=True)
 
     def seal(self, name: str, source: envelope.Readable, size: int, recipients: envelope.Recipients) -> bool:
         """Encrypt `source` (`size` bytes) to the fresh file `name`; False if it waits already, without reading.
@@ -128,6 +135,14 @@ class Outbox:
         empty = share.begin(first=not begun.exists())
         if empty and any(self.folder.glob(f"{_BEGUN}*")):
             result.failed.append(Failure("share", f"the share {share.place} is new and empty: {_MOVED}"))
+        last = [name for name in names if name.startswith(layout.MANIFESTS)]
+        self._deliver_some([name for name in names if name not in last], share, result, progress, begun)
+        if result.pending == len(last):  # a manifest speaks of nothing that is not there
+            self._deliver_some(last, share, result, progress, begun)
+
+    def _deliver_some(
+        self, names: list[str], share: Share, result: Delivered, progress: Progress, begun: Path
+    ) -> None:
         away: ShareUnavailableError | None = None
         for name, outcome in self._outcomes(names, share):
             if isinstance(outcome, ShareUnavailableError):
