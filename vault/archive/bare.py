@@ -20,7 +20,7 @@ from vault.archive.blobs import Blob, Bytes, object_id
 from vault.archive.consolidate import consolidate
 from vault.archive.gitaccess import open_repository
 from vault.archive.history import CommitInfo
-from vault.archive.objects import Objects, Readable
+from vault.archive.objects import Objects, Readable, sha256
 from vault.archive.pack import PackObject, write_pack
 from vault.archive.packindex import object_ids
 from vault.archive.signing import Signer
@@ -144,6 +144,17 @@ class BareRepository:
     def read(self, oid: str) -> bytes:
         """Return a blob of at most 64 MiB. Raises VaultError when it is larger, IntegrityError when it is damaged."""
         return self._objects.read(oid)
+
+    def digest(self, oid: str) -> str:
+        """Return the SHA-256 of a blob of any size, 64 hex digits. Raises IntegrityError when it is damaged."""
+        with self.stream(oid) as source:
+            return sha256(source)
+
+    def forget(self) -> None:
+        """Let go of everything that was read: the repository on disk is another one."""
+        self._packed, self._last_commit = {}, {}
+        for name in ("_repository", "_objects"):
+            self.__dict__.pop(name, None)
 
     def stream(self, oid: str) -> AbstractContextManager[Readable]:
         """Yield a blob of any size as a stream; its end is reached only if the content is what its id says."""

@@ -63,6 +63,14 @@ def environment() -> dict[str, str]:
     }
 
 
+def run_git(repository: Path, arguments: Sequence[str]) -> None:
+    """Run `git` on a bare repository. Raises IntegrityError when it is not content, VaultError when it is not there."""
+    process = start_git(repository, arguments)
+    process.communicate()
+    if process.returncode:
+        raise IntegrityError(f"`git {arguments[0]}` finds a repository damaged. {DAMAGED}")
+
+
 def start_git(repository: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     """Start `git` on a bare repository with pipes for stdin and stdout; raises VaultError when git is not installed."""
     try:

@@ -20,6 +20,7 @@ ALLOWED = "`latest`, `verified`, a branch, a commit id, `REVISION~N`, or a day a
 
 _FORBIDDEN_IN_NAME = re.compile(r"[<>\x00-\x1f\x7f]")
 _STEPS = re.compile(r"~(\d{0,6})$")
+_ID = re.compile(r"[0-9a-f]{40}")
 _HEX = re.compile(r"[0-9a-fA-F]{4,40}")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -78,6 +79,17 @@ def signed_parts(data: bytes) -> tuple[bytes, str]:
     if not signature:
         raise IntegrityError("A commit of the archive is not signed, so it was not made by the vault.")
     return b"\n".join(kept) + separator + body, b"\n".join(signature).decode("ascii", "replace")
+
+
+def links(data: bytes) -> tuple[str, list[str]]:
+    """Return the tree and the parents that a raw commit names. Raises IntegrityError when it is none."""
+    lines = data.partition(b"\n\n")[0].split(b"\n")
+    named = [line.partition(b" ")[::2] for line in lines]
+    tree = [value.decode("ascii", "replace") for key, value in named[:1] if key == b"tree"]
+    parents = [value.decode("ascii", "replace") for key, value in named if key == b"parent"]
+    if not tree or not all(_ID.fullmatch(oid) for oid in [*tree, *parents]):
+        raise IntegrityError(f"A commit of the archive is damaged. {DAMAGED}")
+    return tree[0], parents
 
 
 def info(commit: pygit2.Commit) -> CommitInfo:

@@ -42,6 +42,17 @@ class Objects:
         except (KeyError, pygit2.GitError) as error:
             raise _damaged() from error
 
+    def header(self, oid: str) -> tuple[str, int]:
+        """Return an object's kind and size in bytes, without reading it. Raises IntegrityError when it is not there."""
+        try:
+            kind, size = self._odb.read_header(oid)
+        except (KeyError, pygit2.GitError) as error:
+            raise _damaged() from error
+        names = {number: name for name, number in _KINDS.items()}
+        if kind not in names:
+            raise _damaged()
+        return names[kind], int(size)
+
     def read(self, oid: str) -> bytes:
         """Return a blob. Raises VaultError over `MAXIMUM` bytes, IntegrityError when it is missing or damaged."""
         if self.size(oid) > MAXIMUM:

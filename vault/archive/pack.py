@@ -21,7 +21,6 @@ from typing import BinaryIO, Protocol
 
 from isal import isal_zlib
 
-from vault.archive.blobs import Blob
 from vault.archive.packindex import Entry, index_chunks
 from vault.errors import IntegrityError
 from vault.files import sync_folder, temporary
@@ -49,13 +48,24 @@ _SAMPLE = 32 << 10
 _INCOMPRESSIBLE = 0.97
 
 
+class Content(Protocol):
+    """What is packed: a `Blob`, or an object that another repository holds."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the content in pieces."""
+
+
 @dataclass(frozen=True, slots=True)
 class PackObject:
     """One object to be packed; `blob` holds the raw content also of trees and commits."""
 
     oid: str
     kind: str
-    blob: Blob
+    blob: Content
 
 
 class _Compressor(Protocol):
@@ -124,23 +134,23 @@ def _compressed(objects: Iterable[PackObject]) -> Iterator[tuple[PackObject, Ite
         try:
             for item in objects:
                 worth = TINY < item.blob.size <= SMALL
-                waiting.append((item, executor.submit(_whole_entry, item) if worth else None))
+                waiting.append((item, executor.submit(_whole, item) if worth else None))
                 ahead += item.blob.size if worth else 0
                 while ahead > AHEAD or len(waiting) > _LONGEST_QUEUE:
                     first, work = waiting.popleft()
                     ahead -= first.blob.size if work else 0
-                    yield first, work.result() if work else _entry(first)
+                    yield first, work.result() if work else entry_chunks(first)
             for item, work in waiting:
-                yield item, work.result() if work else _entry(item)
+                yield item, work.result() if work else entry_chunks(item)
         finally:
             executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _whole_entry(item: PackObject) -> list[bytes]:
-    return list(_entry(item))
+def _whole(item: PackObject) -> list[bytes]:
+    return list(entry_chunks(item))
 
 
-def _entry(item: PackObject) -> Iterator[bytes]:
+def entry_chunks(item: PackObject) -> Iterator[bytes]:
     """Yield an object's pack entry: type and size, then its zlib stream; checks the content against its id."""
     yield entry_header(KINDS[item.kind], item.blob.size)
     digest = hashlib.sha1(f"{item.kind} {item.blob.size}\0".encode(), usedforsecurity=False)

@@ -78,6 +78,21 @@ def updates(
     return result
 
 
+def check(tree: Mapping[str, str], read: Callable[[str], bytes], digest: Callable[[str], str]) -> None:
+    """Raise IntegrityError unless the `SHA256SUMS` of a tree (path to blob id) vouch for every file, as it is."""
+    listed: dict[str, str] = {}
+    for path in tree:
+        folder, _, name = path.rpartition("/")
+        if name == NAME:
+            prefix = f"{folder}/" if folder else ""
+            listed |= {prefix + file: sum_ for file, sum_ in parse(read(tree[path])).items()}
+    if listed.keys() != tree.keys() - {NAME}:
+        raise IntegrityError(f"The SHA256SUMS of the archive don't list what is there. {DAMAGED}")
+    for path, sum_ in listed.items():
+        if digest(tree[path]) != sum_:
+            raise IntegrityError(f"A file of the archive is not what its SHA256SUMS says. {DAMAGED}")
+
+
 def _files(current: Iterable[str], folders: Iterable[str]) -> dict[str, set[str]]:
     """Return the names of the files that lie directly in each of `folders`, `SHA256SUMS` itself left out."""
     files: dict[str, set[str]] = {folder: set() for folder in folders}
