@@ -53,6 +53,6 @@ def test_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
             check=True,
             text=True,
         ).stdout
-        for repository in (tmp_path / "demo/repos").glob("*.git")
+        for repository in (tmp_path / "demo").rglob("*.git")
     )
     assert any(ids[0] in tree for tree in trees)
