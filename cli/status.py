@@ -41,6 +41,8 @@ def status(context: Context) -> None:
 def _overview(config: Config, found: Status) -> Iterator[tuple[str, str]]:
     yield "Vault", f"{config.site.name}, {found.root}"
     yield "Last run", _last_run(found)
+    for anomaly in (found.last_run or {}).get("anomalies") or ():
+        yield "ANOMALY", _anomaly(anomaly)
     if found.last_hour is not None:
         yield "Last hour", _last_hour(found.last_hour)
     if found.unfinished:
@@ -75,6 +77,12 @@ def _last_run(found: Status) -> str:
         parts.append("the run itself did not get through")
     overdue = f". NO RUN FOR {hours:.0f} HOURS" if hours > OVERDUE_HOURS else ""
     return f"{minute(started)}: {', '.join(parts)}{overdue}"
+
+
+def _anomaly(said: Any) -> str:
+    """An anomaly of the last run: in the ledger's first versions a sentence, since then with what to look at first."""
+    parts = (said.get("text"), said.get("look_at_first")) if isinstance(said, dict) else (said,)
+    return printable(" ".join(str(part) for part in parts if part))
 
 
 def _last_hour(run: Mapping[str, Any]) -> str:

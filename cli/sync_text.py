@@ -52,7 +52,7 @@ def _account(report: SyncReport) -> Iterator[str]:
     for failure in report.failed:
         yield f"FAILED {failure_text(failure)}"
     for anomaly in report.anomalies:
-        yield f"NOTICE {printable(anomaly)}"
+        yield f"NOTICE {printable(f'{anomaly.text} {anomaly.look_at_first}'.rstrip())}"
 
 
 def _missing(gaps: Sequence[Failure]) -> Iterator[str]:

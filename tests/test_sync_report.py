@@ -3,7 +3,7 @@
 import pytest
 
 from vault.errors import ExitCode
-from vault.model import Failure, PatientOutcome
+from vault.model import Anomaly, Failure, PatientOutcome
 from vault.sync_report import Delivery, SyncReport, counts
 
 SILENT = Failure("", "the ROIS is silent")
@@ -36,7 +36,7 @@ def held(**more):
         (report(failed=[SILENT], stopped_by=ExitCode.USAGE), ExitCode.USAGE),
         (report(new(), failed=[SILENT], stopped_by=ExitCode.USAGE), ExitCode.PARTIAL),
         (report(new(), delivered=Delivery(failed=[SILENT])), ExitCode.PARTIAL),
-        (report(new(), anomalies=["2 quarantined: …"]), ExitCode.PARTIAL),
+        (report(new(), anomalies=[Anomaly("refused", "major", "2 quarantined: …")]), ExitCode.PARTIAL),
         (report(new(), resumed=[report(new(complete=False))]), ExitCode.DONE),
         (report(new(), resumed=[report(PatientOutcome(failed=[SILENT]))]), ExitCode.PARTIAL),
         (report(new(), integrity=True), ExitCode.INTEGRITY),

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import parent_process
@@ -21,7 +22,11 @@ from pathlib import Path
 
 from vault.archive.blobs import Blob
 from vault.archive.night import Night, commit_night
-from vault.errors import IntegrityError, VaultError
+from vault.archive.repository import PatientRepository
+from vault.compare.anomaly.tally import Tally, tally
+from vault.compare.rules import Rules
+from vault.compare.rules import load as load_rules
+from vault.errors import ConfigError, IntegrityError, VaultError
 from vault.examination import gaps
 from vault.model import Failure, PatientID, PatientOutcome
 from vault.rois.inbox import Inbox
@@ -53,6 +58,8 @@ class Job:
     night: Night
     inbox: Path
     sealing: Sealing | None
+    rules: Path | None = None
+    """The folder of the site's rules for severities."""
 
 
 @dataclass(slots=True)
@@ -65,6 +72,8 @@ class Committed:
     """Nothing of it is needed in the inbox any more."""
     integrity: bool = False
     """It failed because the archive is not what it must be."""
+    tally: Tally | None = None
+    """What of it could be part of an attack; None where that could not be counted."""
 
 
 def commit_patients(job: Job, patients: Sequence[PatientID]) -> Iterator[Committed]:
@@ -103,6 +112,7 @@ def commit_patient(job: Job, patient_id: PatientID) -> Committed:
         result.outcome.failed.append(_failure(f"an unforeseen {type(error).__name__}"))
     if result.done:
         _examine(job, result)
+        _tally(job, result)
     return result
 
 
@@ -116,6 +126,30 @@ def _examine(job: Job, result: Committed) -> None:
     except Exception as error:  # a defect of ours, or the disk: the others go on
         why = f"an unforeseen {type(error).__name__}"
         result.outcome.failed.append(Failure("", f"committed, but not looked through for gaps: {why}"))
+
+
+def _tally(job: Job, result: Committed) -> None:
+    """Count what could be part of an attack. What was committed stays committed, whatever becomes of that."""
+    try:
+        repository = PatientRepository.open(job.night.root, result.patient_id)
+        if repository is None or result.outcome.old_commit == result.outcome.new_commit:
+            result.tally = Tally(known=result.outcome.old_commit is not None)
+        else:
+            result.tally = tally(repository, result.outcome, _rules(job.rules))
+    except VaultError as error:
+        result.outcome.failed.append(Failure("", f"committed, but not measured for anomalies: {error}"))
+        result.integrity |= isinstance(error, IntegrityError)
+    except Exception as error:  # a defect of ours that one patient's data met: the others go on
+        why = f"an unforeseen {type(error).__name__}"
+        result.outcome.failed.append(Failure("", f"committed, but not measured for anomalies: {why}"))
+
+
+@cache
+def _rules(folder: Path | None) -> Rules:
+    """The rules, read once for all patients; those that ship with the vault where the site's can't be read."""
+    with suppress(ConfigError):  # said by what reads them for people; here they only tell grave from light
+        return load_rules(folder)
+    return load_rules()
 
 
 def _failure(reason: str) -> Failure:

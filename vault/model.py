@@ -97,6 +97,18 @@ class PatientOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Anomaly:
+    """Something about a whole run that looks as if nobody meant it. It names no patient: the ledger keeps it."""
+
+    measure: str
+    """What noticed it: a measure of `vault.compare.anomaly`, `census`, or `refused` for what was not asked for."""
+    severity: str
+    text: str
+    """What was seen, and why that matters."""
+    look_at_first: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AttributeChange:
     """One line of the normal form that differs. `old` or `new` is None where the attribute is absent."""
 

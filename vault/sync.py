@@ -14,6 +14,7 @@ one object's failure is a value in the report and stops nobody else.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from itertools import islice
 from pathlib import PurePosixPath
@@ -32,13 +33,15 @@ from vault.archive.signing import Signer
 from vault.archive.stage import objects_in
 from vault.charts import retrieve_charts
 from vault.commit import Job, Sealing, commit_patients
+from vault.compare.anomaly.measures import judge
+from vault.compare.anomaly.tally import Tally
 from vault.config import Config
 from vault.delivery import open_outbox, to_share
 from vault.errors import IntegrityError, VaultError
 from vault.events import network
 from vault.keys import Pseudonyms, read_pseudonym_key
 from vault.lock import run_lock
-from vault.model import Failure, ObjectKey, PatientID, PatientOutcome, RunID
+from vault.model import Anomaly, Failure, ObjectKey, PatientID, PatientOutcome, RunID
 from vault.normal.volatile import extended
 from vault.procedure import began, close_what_a_crash_left_open, guests, new_run, tidy
 from vault.progress import Progress, Silent
@@ -88,6 +91,8 @@ class _Sync:
         self._signer = Signer.load(config.vault.signing_key)
         self._ledger = Ledger(self._root, self._signer)
         self._outbox = open_outbox(self._root)
+        self._earlier: list[dict[str, Any]] | None = None
+        """The runs before this one: from them the measures know what is usual."""
 
     def run(self, patients: Sequence[PatientID] | None) -> SyncReport:
         report = SyncReport(new_run(self._now))
@@ -118,7 +123,7 @@ class _Sync:
     # 1, 2: the only time that the network is open and somebody else's bytes come in
 
     def _retrieve(self, inbox: Inbox, report: SyncReport, patients: Sequence[PatientID] | None) -> None:
-        runs = self._runs(report)
+        runs = self._earlier = self._runs(report)
         try:
             with network(self._events, self._config):
                 if patients:
@@ -206,17 +211,21 @@ class _Sync:
         charts = EmrInbox(inbox.folder)
         arrived = sorted({*inbox.patients(), *charts.patients()})
         committed = []
+        tallies: dict[str, Tally] = {}
         self._progress.start("Comparing and committing", len(arrived))
         report.patients.update({patient_id: PatientOutcome() for patient_id in arrived})
         for result in commit_patients(self._job(inbox, report.run, resumed=resumed), arrived):
             report.patients[result.patient_id] = result.outcome
             report.integrity |= result.integrity
+            if result.tally is not None:
+                tallies[result.patient_id] = result.tally
             if result.done:
                 committed.append(result.patient_id)
             with guests(report.failed):
                 self._announce(result.patient_id, result.outcome)
             self._progress.advance()
-        report.anomalies.extend(inbox.refusals())
+        report.anomalies.extend(Anomaly("refused", "major", said) for said in inbox.refusals())
+        self._measure(report, tallies)
         try:
             self._record(report)
         except VaultError as error:  # the inbox stays, so that a later run can record what this one did
@@ -229,6 +238,17 @@ class _Sync:
         if len(committed) == len(arrived):
             inbox.remove()
         return report
+
+    def _measure(self, report: SyncReport, tallies: Mapping[str, Tally]) -> None:
+        """Say whether the night looks like an attack, and mark the patients for whom it does."""
+        if self._earlier is None:
+            self._earlier = self._runs(report)
+        verdict = judge(tallies, self._earlier, self._config.anomalies)
+        report.measures = verdict.values
+        report.anomalies.extend(verdict.anomalies)
+        for patient_id, measures in verdict.concerned.items():
+            said = f"part of what looks like an attack: {', '.join(measures)}"
+            report.patients[PatientID(patient_id)].anomalies.append(said)
 
     def _record(self, report: SyncReport) -> None:
         """Write the run into the ledger, once: a run that is finished later than it began may be there already."""
@@ -244,7 +264,7 @@ class _Sync:
     def _job(self, inbox: Inbox, run: RunID, *, resumed: bool) -> Job:
         recipients = self._config.vault.recipients
         sealing = Sealing(self._outbox.folder, recipients, self._key) if self._config.share else None
-        return Job(self._night(run, resumed=resumed), inbox.folder, sealing)
+        return Job(self._night(run, resumed=resumed), inbox.folder, sealing, rules=self._config.path.parent)
 
     def _night(self, run: RunID, *, resumed: bool) -> Night:
         dicom = self._config.rois.dicom
@@ -290,6 +310,7 @@ class _Sync:
             "started": began(report.run).astimezone(self._now.tzinfo).isoformat(),
             "patients": patients,
             "census": report.census,
-            "anomalies": report.anomalies,
+            "anomalies": [asdict(anomaly) for anomaly in report.anomalies],
+            "measures": report.measures,
             "failed": len(report.failed),
         }

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vault.errors import ExitCode
-from vault.model import Failure, PatientID, PatientOutcome, RunID
+from vault.model import Anomaly, Failure, PatientID, PatientOutcome, RunID
 
 
 @dataclass(slots=True)
@@ -36,7 +36,9 @@ class SyncReport:
     """Patients whom the vault holds and tonight's census does not name; None when the caller named the patients."""
     census: list[str] | None = None
     """Pseudonyms of the patients whom tonight's census named; None when the caller named them, or it can't be right."""
-    anomalies: list[str] = field(default_factory=list)
+    anomalies: list[Anomaly] = field(default_factory=list)
+    measures: dict[str, float] = field(default_factory=dict)
+    """What the measures of anomalies came to, by name."""
     off: dict[str, str] = field(default_factory=dict)
     """Queries that the site's query set leaves out, and what is missing without each."""
     delivered: Delivery = field(default_factory=Delivery)
@@ -65,7 +67,8 @@ class SyncReport:
             "run": self.run,
             "patients": {patient_id: _outcome(outcome) for patient_id, outcome in self.patients.items()},
             "failed": [asdict(failure) for failure in self.failed],
-            "anomalies": self.anomalies,
+            "anomalies": [asdict(anomaly) for anomaly in self.anomalies],
+            "measures": self.measures,
             "not_in_census": self.not_in_census,
             "off": self.off,
             "delivered": asdict(self.delivered),

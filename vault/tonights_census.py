@@ -13,7 +13,7 @@ from vault.archive.repository import PatientRepository, all_repositories
 from vault.config import Config
 from vault.errors import VaultError
 from vault.keys import Pseudonyms
-from vault.model import Failure, PatientID
+from vault.model import Anomaly, Failure, PatientID
 from vault.rois.census import census
 from vault.rois.plausible import RUNS_COMPARED, implausible
 from vault.sync_report import SyncReport
@@ -41,8 +41,12 @@ def tonights_patients(
     were = set().union(*earlier)
     dropped = [each for each in held if each not in set(named) and pseudonyms.of(each) in were]
     report.anomalies.append(
-        f"{why}: the {len(dropped)} of them whom the vault holds were asked for all the same. Find out why the ROIS "
-        "names so few."
+        Anomaly(
+            "census",
+            "critical",
+            f"{why}: the {len(dropped)} of them whom the vault holds were asked for all the same.",
+            "Find out why the ROIS names so few.",
+        )
     )
     return [*named, *dropped]
 

@@ -49,6 +49,8 @@ def fill(site: Path, *, hours_ago: float = 1) -> str:
     common = {"anomalies": [], "failed": 0}
     ledger.append("runs", "20260101", {"run": "R1", "started": when.isoformat(), "patients": {}, **common})
     patients = {pseudonyms.of("P\x1b1"): entry, pseudonyms.of("gone"): fine}
+    odd = {"measure": "unreadable", "severity": "critical", "text": "9 documents.", "look_at_first": "One."}
+    common["anomalies"] = [odd, "2 quarantined: \x1b"]
     ledger.append(
         "runs", "20260102", {"run": "R2", "started": when.isoformat(), "patients": patients, **common}
     )
@@ -77,6 +79,10 @@ def test_what_a_person_sees(site: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "1 object in" in said
     assert "R3: the next `vault sync` finishes it" in said
     assert "NO RUN FOR" not in said
+    assert [line.split(None, 1)[1] for line in said.splitlines() if line.startswith("ANOMALY")] == [
+        "9 documents. One.",
+        "2 quarantined: \\x1b",
+    ]
 
 
 def test_what_a_program_sees(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,6 +90,7 @@ def test_what_a_program_sees(site: Path, capsys: pytest.CaptureFixture[str]) -> 
     document = json.loads(run(capsys, site, "status", "--json"))
     assert document["last_run"]["run"] == "R2"
     assert document["last_run"]["failed"] == 1
+    assert document["last_run"]["anomalies"][0]["measure"] == "unreadable"
     assert document["patients"]["P\x1b1"]["commit"] == commit
     assert document["patients"]["P\x1b1"]["objects"] == 1
     assert document["patients"]["empty"]["commit"] is None

@@ -105,5 +105,5 @@ def test_a_census_that_collapsed_is_an_anomaly_and_drops_nobody(tmp_path: Path) 
             assert report.exit_code == 3
             assert report.census is None
             assert set(report.patients) == {patient.patient_id for patient in working.patients}
-            assert any("are no longer in it" in anomaly for anomaly in report.anomalies)
+            assert any("are no longer in it" in anomaly.text for anomaly in report.anomalies)
             assert all(not outcome.removed for outcome in report.patients.values())

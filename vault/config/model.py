@@ -236,6 +236,39 @@ class Normal(Section, frozen=True, kw_only=True):
     volatile: tuple[Volatile, ...] = ()
 
 
+class Anomalies(Section, frozen=True, kw_only=True):
+    """`[anomalies]`: from what on a night counts as an attack, whatever it is. Learnt limits are below these."""
+
+    changed: Annotated[float, fraction(0.01, 1)] = 0.3
+    """Share of patients of whom something that was there before changed or vanished."""
+    vanished: Annotated[float, fraction(0.01, 1)] = 0.1
+    """Share of patients of whom an object or document vanished."""
+    unstamped: Annotated[int, whole_number(1, 1000)] = 1
+    """Plans and structure sets that changed while the database's stamp stood still."""
+    withdrawn: Annotated[float, fraction(0.01, 1)] = 0.1
+    """Share of patients of whom an approval was withdrawn."""
+    unreadable: Annotated[int, whole_number(1, 1000)] = 2
+    """Documents that can't be read any more."""
+    misnamed: Annotated[int, whole_number(1, 1000)] = 3
+    """Documents that are not what their extension says."""
+    identity: Annotated[float, fraction(0.01, 1)] = 0.1
+    """Share of patients of whom objects say another identity."""
+    new_uids: Annotated[int, whole_number(1, 1000)] = 2
+    """Patients whose objects all have new UIDs."""
+    mass_edits: Annotated[int, whole_number(2, 1000)] = 5
+    """Patients of whom something was edited within `window`."""
+    window: Annotated[float, duration(1, 3600, "from 1s to 1h")] = 120.0
+    """Seconds within which edits of several patients are one."""
+    nights: Annotated[int, whole_number(3, 60)] = 14
+    """Nights that have to be known before limits are learnt from them."""
+    deviations: Annotated[float, fraction(1, 100)] = 6.0
+    """Robust standard deviations above the usual that are still ordinary."""
+
+    def threshold(self, measure: str) -> float:
+        """The value from which a measure is an anomaly, whatever past nights were like."""
+        return float(getattr(self, measure))
+
+
 class Report(Section, frozen=True, kw_only=True):
     """`[report]`: how reports are printed."""
 
@@ -258,5 +291,6 @@ class Config(Section, frozen=True, kw_only=True):
     mail: Mail | None = None
     retention: Retention | None = None
     network: Network | None = None
+    anomalies: Anomalies = Anomalies()
     report: Report = Report()
     normal: Normal = Normal()
