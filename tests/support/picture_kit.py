@@ -57,6 +57,7 @@ class Nights:
     def __init__(
         self, folder: Path, before: list[bytes], after: list[bytes], gone: list[bytes] | None = None
     ) -> None:
+        folder.mkdir(exist_ok=True)
         history = History(folder / "root")
         removed = dict.fromkeys(files(folder, *(gone or [])))
         self.repository = history.repository

@@ -6,14 +6,10 @@ from collections.abc import Callable, Iterator
 
 from vault.archive.repository import PatientRepository
 from vault.compare.geometry import GeometryError
-from vault.compare.geometry.apertures import Beam, beams, greatest_shift
 from vault.errors import IntegrityError, VaultError
 from vault.model import Change
-from vault.report.pictures import Picture, beams_eye
+from vault.report.pictures import Picture, of_plans, of_structures
 from vault.report.pictures.sources import Sources
-
-BEAMS_SHOWN = 2
-"""Beams of a plan whose apertures are shown: those whose leaves moved most."""
 
 
 def gather(repository: PatientRepository, old: str, new: str, change: Change) -> list[Picture]:
@@ -45,32 +41,7 @@ def _not_drawn(title: str, reason: str) -> Picture:
     return Picture(title, said, b"", said)
 
 
-def _apertures(sources: Sources) -> Iterator[Picture]:
-    """The beam's-eye view at the control point of greatest change, for the beams that changed most."""
-    for before, after in _moved_beams(sources)[:BEAMS_SHOWN]:
-        shown = beams_eye.at_greatest_shift(before, after)
-        if shown is not None:
-            yield Picture(
-                f"Beam's-eye view, {shown.beam}, control point {shown.control_point}",
-                f"Jaws and leaves of {shown.beam} at control point {shown.control_point}, before and after. "
-                f"{shown.greatest}; {shown.count}.",
-                beams_eye.draw(shown),
-                f"Seen from the source at the control point of greatest change: {shown.greatest}; {shown.count}. "
-                "Blue and dashed is before, vermilion and solid after; leaves that moved are shaded, the jaws' "
-                "edges are dash-dotted.",
-            )
-
-
-def _moved_beams(sources: Sources) -> list[tuple[Beam, Beam]]:
-    """The beams of which a leaf or jaw moved, before and after, the greatest move first."""
-    old, new = (beams(plan) for plan in sources.pair())
-    known = {beam.number: beam for beam in old}
-    moved = [
-        (abs(shift.by), known[beam.number], beam)
-        for beam in new
-        if beam.number in known and (shift := greatest_shift(known[beam.number], beam))
-    ]
-    return [(before, after) for _, before, after in sorted(moved, key=lambda entry: -entry[0])]
-
-
-_MAKERS: dict[str, tuple[tuple[str, _Maker], ...]] = {"RTPLAN": (("Beam's-eye view", _apertures),)}
+_MAKERS: dict[str, tuple[tuple[str, _Maker], ...]] = {
+    "RTPLAN": (("Leaves and jaws", of_plans.leaves_and_jaws),),
+    "RTSTRUCT": (("Contours", of_structures.contours_over_images),),
+}

@@ -8,6 +8,7 @@ from vault.archive.repository import PatientRepository
 from vault.archive.stage import modality_of
 from vault.compare.geometry import GeometryError
 from vault.compare.geometry.datasets import DataSet, read
+from vault.compare.geometry.grids import Grid, image
 from vault.model import Change
 
 LARGEST = 96 << 20
@@ -54,6 +55,18 @@ class Sources:
         end = f"/{uid}.dcm"
         tree = self.tree(late=late)
         return next((path for path in tree if path.endswith(end) and modality_of(path) == modality), None)
+
+    def image(self, uid: str) -> Grid | None:
+        """The CT or MR of that UID, after or else before; None where there is none that can be shown."""
+        for late in (True, False) if uid else ():
+            for modality in ("CT", "MR"):
+                path = self.find(modality, uid, late=late)
+                if path is not None:
+                    try:
+                        return image(self.read(path, late=late))
+                    except GeometryError:
+                        return None
+        return None
 
     def _predecessor(self) -> str:
         uid = next((one.old for one in self.change.attributes if one.path == "SOPInstanceUID"), None)

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from picture_kit import Nights, data, mutated, patient
+from pydicom.dataset import Dataset
+
+from vault.department.ct import ct_slice
+from vault.department.structures import structure_set
+from vault.report.pictures import Picture, pictures_for
+from vault.report.pictures.contours import SLICES_SHOWN, Outlines, draw, extent, greatest
+
+
+def square(size: float, at: float = 0.0) -> np.ndarray:
+    return np.array([(at, 0.0), (at + size, 0.0), (at + size, size), (at, size)])
+
+
+def test_the_slices_of_greatest_change_are_chosen_apart_and_told_in_square_millimetres() -> None:
+    before = {float(z): [square(20.0)] for z in range(0, 60, 3)}
+    after = {z: [square(20.0 + (4 if z == 30 else 3 if z == 33 else 2 if z == 9 else 0))] for z in before}
+    (low, middle, next_to_it) = greatest([Outlines("PTV", before, after)])
+    assert [low.z, middle.z, next_to_it.z] == [9.0, 30.0, 33.0]
+    assert middle.gained == pytest.approx(24**2 - 20**2, rel=0.01)
+    assert middle.lost == pytest.approx(0, abs=0.5)
+    assert [name for name, *_ in middle.regions] == ["PTV"]
+
+
+def test_what_moved_sideways_is_gained_and_lost() -> None:
+    (shown,) = greatest([Outlines("PTV", {0.0: [square(20.0)]}, {0.0: [square(20.0, at=5.0)]})])
+    assert (shown.gained, shown.lost) == pytest.approx((100.0, 100.0), rel=0.01)
+
+
+def test_contours_that_came_or_went_are_all_gained_or_lost() -> None:
+    gone, come = greatest(
+        [Outlines("A", {0.0: [square(10.0)]}, {}), Outlines("B", {}, {50.0: [square(30.0)]})]
+    )
+    assert (gone.gained, gone.lost) == pytest.approx((0, 100.0))
+    assert (come.gained, come.lost) == pytest.approx((900.0, 0))
+
+
+def test_contours_that_start_at_another_point_do_not_differ() -> None:
+    points = square(20.0)
+    assert greatest([Outlines("A", {0.0: [points]}, {0.0: [np.roll(points, 1, axis=0)]})]) == []
+
+
+def test_the_same_slices_are_the_same_bytes() -> None:
+    shown = greatest([Outlines("<b>$x_1$\u202e", {0.0: [square(20.0)]}, {0.0: [square(25.0)]})])
+    assert draw(shown) == draw(shown)
+
+
+def test_an_images_edges_lie_half_a_pixel_beyond_its_middles() -> None:
+    assert extent(np.array([0.0, 2.0, 4.0]), np.array([10.0, 11.0])) == (-1.0, 5.0, 11.5, 9.5)
+
+
+@pytest.fixture(scope="module")
+def structures() -> bytes:
+    return data(structure_set(patient()))
+
+
+def pictures(folder: Path, before: bytes, change: Callable[[Dataset], None], *images: bytes) -> list[Picture]:
+    nights = Nights(folder, [before, *images], [mutated(before, change)])
+    (found,) = nights.changes
+    return [
+        picture
+        for picture in pictures_for(nights.repository, nights.old, nights.new, found)
+        if picture.title.startswith("Contours")
+    ]
+
+
+def widen(dataset: Dataset) -> None:
+    """Slices 4 to 9 of the PTV, half as wide again."""
+    for contour in dataset.ROIContourSequence[1].ContourSequence[4:10]:
+        points = [float(value) for value in contour.ContourData]
+        points[0::3] = [1.5 * value for value in points[0::3]]
+        contour.ContourData = [f"{value:.2f}" for value in points]
+
+
+def test_changed_contours_are_shown_over_their_images_with_their_volumes(
+    structures: bytes, tmp_path: Path
+) -> None:
+    images = [data(ct_slice(patient(), index)) for index in range(patient().scale.slices)]
+    (picture,) = pictures(tmp_path, structures, widen, *images)
+    assert picture.drawn
+    assert picture.title == "Contours, PTV"
+    organ = next(organ for organ in patient().site.organs if organ.name == "PTV")
+    before = 4 / 3 * math.pi * math.prod(organ.radii) / 1000
+    words = picture.caption.split()
+    assert float(words[1]) == pytest.approx(before, rel=0.01)
+    assert 1.2 * before < float(words[3]) < 1.5 * before
+    without = pictures(tmp_path / "b", structures, widen)
+    assert without[0].drawn
+    assert without[0].png != picture.png
+
+
+def test_a_region_that_was_removed_or_renumbered_is_found_by_its_name(
+    structures: bytes, tmp_path: Path
+) -> None:
+    def remove(dataset: Dataset) -> None:
+        del dataset.ROIContourSequence[2], dataset.StructureSetROISequence[2]
+        dataset.StructureSetROISequence[2].ROINumber = "9"
+        dataset.ROIContourSequence[2].ReferencedROINumber = "9"
+
+    (picture,) = pictures(tmp_path, structures, remove)
+    assert picture.title == "Contours, Rectum"
+    assert "→ none cm³" in picture.caption
+
+
+def test_contours_that_are_not_axial_are_a_sentence(structures: bytes, tmp_path: Path) -> None:
+    def tilt(dataset: Dataset) -> None:
+        for contour in dataset.ROIContourSequence[1].ContourSequence:
+            contour.ContourData = [
+                f"{float(value) + (index % 9 if index % 3 == 2 else 0):.1f}"
+                for index, value in enumerate(contour.ContourData)
+            ]
+
+    (picture,) = pictures(tmp_path, structures, tilt)
+    assert not picture.drawn
+    assert picture.caption == "No picture: PTV: the contours of the ROI do not lie in axial planes."
+
+
+def test_many_small_changes_show_no_more_than_fits() -> None:
+    before = {float(z): [square(20.0)] for z in range(100)}
+    outlines = [
+        Outlines(f"ROI {number}", before, {z: [square(21.0)] for z in before}) for number in range(12)
+    ]
+    shown = greatest(outlines)
+    assert len(shown) == SLICES_SHOWN
+    assert draw(shown).startswith(b"\x89PNG")
