@@ -187,5 +187,5 @@ def test_big_endian_doses_are_read() -> None:
 
 @pytest.mark.parametrize("junk", [b"", b"DICM", b"\0" * 132, b"\x89PNG" * 100])
 def test_what_is_no_dicom_is_refused(junk: bytes) -> None:
-    with pytest.raises(GeometryError, match="it is no DICOM object"):
+    with pytest.raises(GeometryError, match="the object is no DICOM file"):
         dose(read(junk))

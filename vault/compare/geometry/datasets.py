@@ -129,7 +129,7 @@ def read(data: bytes) -> DataSet:
     try:
         syntax, offset = part10.dataset_offset(io.BytesIO(data))
     except NotDicom as error:
-        raise GeometryError(f"it is no DICOM object: {error}") from error
+        raise GeometryError(f"the object is no DICOM file: {error}") from error
     if syntax == part10.DEFLATED:
         data, offset = _inflated(data, offset), 0
     parsed = elements.parse(data, offset, elements.encoding_of(data, offset, syntax))
@@ -151,9 +151,9 @@ def _inflated(data: bytes, offset: int) -> bytes:
     try:
         plain = inflater.decompress(memoryview(data)[offset:], INFLATED_MAXIMUM)
     except zlib.error as error:
-        raise GeometryError("its data set is not deflated as its transfer syntax says") from error
+        raise GeometryError("the data set is not deflated as its transfer syntax says") from error
     if inflater.unconsumed_tail:
-        raise GeometryError(f"its data set inflates to more than {INFLATED_MAXIMUM >> 20} MiB")
+        raise GeometryError(f"the data set inflates to more than {INFLATED_MAXIMUM >> 20} MiB")
     return plain
 
 

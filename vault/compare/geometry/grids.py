@@ -98,10 +98,10 @@ def _grid(data: DataSet, frames: int, offsets: Floats, scale: tuple[float, float
     position, orientation = data.numbers("ImagePositionPatient"), data.numbers("ImageOrientationPatient")
     spacing = data.numbers("PixelSpacing")
     if len(position) != 3 or len(orientation) != 6 or len(spacing) != 2 or not np.all(spacing > 0):
-        raise GeometryError("its position, orientation or pixel spacing is missing")
+        raise GeometryError("the position, orientation or pixel spacing is missing")
     along, down = orientation[0], orientation[4]
     if not np.allclose(np.abs(orientation), (1, 0, 0, 0, 1, 0), atol=_AXIAL):
-        raise GeometryError("its planes are not axial")
+        raise GeometryError("the planes of the object are not axial")
     along, down = np.sign(along), np.sign(down)
     rows, columns = (int(data.number(keyword) or 0) for keyword in ("Rows", "Columns"))
     stored = _stored(data, frames, rows, columns)
@@ -111,7 +111,7 @@ def _grid(data: DataSet, frames: int, offsets: Floats, scale: tuple[float, float
     z = offsets if absolute else position[2] + along * down * (offsets - offsets[0])
     for axis, (name, values) in enumerate((("z", z), ("y", y), ("x", x))):
         if not (np.all(np.diff(values) > 0) or np.all(np.diff(values) < 0)):
-            raise GeometryError(f"its planes along {name} are in no order")
+            raise GeometryError(f"the planes along {name} are in no order")
         if len(values) > 1 and values[0] > values[-1]:
             stored = np.flip(stored, axis)
     return Grid(stored, np.sort(x), np.sort(y), np.sort(z), *scale)
@@ -121,16 +121,16 @@ def _stored(data: DataSet, frames: int, rows: int, columns: int) -> NDArray[Any]
     """The pixels as they are stored, by frame, row and column."""
     bits, signed = data.number("BitsAllocated"), data.number("PixelRepresentation") == 1
     if (data.number("SamplesPerPixel") or 1) != 1 or bits not in {8.0, 16.0, 32.0}:
-        raise GeometryError("its pixels are in colour, or of a size that no dose or CT has")
+        raise GeometryError("the pixels are in colour, or of a size that no dose or CT has")
     voxels = frames * rows * columns
     if not 0 < voxels <= VOXELS_MAXIMUM or min(frames, rows, columns) < 1:
         raise GeometryError(
-            f"it has no voxels, or more than the {VOXELS_MAXIMUM >> 20} million that are drawn"
+            f"the object has no voxels, or more than the {VOXELS_MAXIMUM >> 20} million that are drawn"
         )
     if data.transfer_syntax not in _UNCOMPRESSED:
-        raise GeometryError("its pixels are compressed")
+        raise GeometryError("the pixels are compressed")
     kind = np.dtype(f"{'>' if data.big_endian else '<'}{'i' if signed else 'u'}{int(bits) // 8}")
     offset, length = data.place("PixelData")
     if length < voxels * kind.itemsize:
-        raise GeometryError("it has fewer pixels than it says")
+        raise GeometryError("the object has fewer pixels than it says")
     return np.frombuffer(data.buffer, kind, voxels, offset).reshape(frames, rows, columns)

@@ -8,7 +8,7 @@ from vault.archive.repository import PatientRepository
 from vault.compare.geometry import GeometryError
 from vault.errors import IntegrityError, VaultError
 from vault.model import Change
-from vault.report.pictures import Picture, of_plans, of_structures
+from vault.report.pictures import Picture, of_grids, of_plans, of_structures
 from vault.report.pictures.sources import Sources
 
 
@@ -41,7 +41,17 @@ def _not_drawn(title: str, reason: str) -> Picture:
     return Picture(title, said, b"", said)
 
 
+_HISTOGRAMS: tuple[str, _Maker] = ("Dose-volume histograms", of_grids.dose_volume_histograms)
+_IMAGE: tuple[tuple[str, _Maker], ...] = (("Image difference", of_grids.image_difference),)
 _MAKERS: dict[str, tuple[tuple[str, _Maker], ...]] = {
-    "RTPLAN": (("Leaves and jaws", of_plans.leaves_and_jaws),),
-    "RTSTRUCT": (("Contours", of_structures.contours_over_images),),
+    "RTPLAN": (
+        ("Leaves and jaws", of_plans.leaves_and_jaws),
+        ("Dose difference", of_grids.doses_of_revision),
+        _HISTOGRAMS,
+    ),
+    "RTSTRUCT": (("Contours", of_structures.contours_over_images), _HISTOGRAMS),
+    "RTDOSE": (("Dose difference", of_grids.dose_difference), _HISTOGRAMS),
+    "CT": _IMAGE,
+    "MR": _IMAGE,
+    "PT": _IMAGE,
 }

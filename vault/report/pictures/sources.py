@@ -34,8 +34,11 @@ class Sources:
 
     def pair(self) -> tuple[DataSet, DataSet]:
         """The object before and after; of one that was issued anew, its predecessor before."""
-        before = self.change.path if self.change.kind == "changed" else self._predecessor()
-        return self.read(before, late=False), self.read(self.change.path, late=True)
+        return self.read(self.path(late=False), late=False), self.read(self.path(late=True), late=True)
+
+    def path(self, *, late: bool) -> str:
+        """Where the object is on one side. Raises GeometryError when it was issued anew from one that is not there."""
+        return self.change.path if late or self.change.kind == "changed" else self._predecessor()
 
     def read(self, path: str, *, late: bool) -> DataSet:
         """An object of one side. Raises GeometryError when it is not there, too large, or no DICOM."""

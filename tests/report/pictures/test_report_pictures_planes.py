@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from picture_kit import Nights, data, mutated, patient
+from pydicom.dataset import Dataset
+
+from vault.compare.geometry.datasets import read
+from vault.compare.geometry.grids import Grid, dose
+from vault.department.beams import original
+from vault.department.ct import ct_slice
+from vault.department.dose import dose_object
+from vault.report.pictures import Picture, pictures_for
+from vault.report.pictures.planes import difference, draw
+
+
+def grid(values: np.ndarray, unit: str = "Gy", pitch: float = 2.0, start: float = 0.0) -> Grid:
+    axes = [start + pitch * np.arange(size, dtype=np.float64) for size in values.shape]
+    return Grid(values, axes[2], axes[1], axes[0], 1.0, 0.0, unit)
+
+
+def test_the_point_and_the_values_of_greatest_difference() -> None:
+    before = np.full((5, 6, 7), 10.0)
+    after = before.copy()
+    after[3, 2, 4], after[1, 1, 1] = 17.5, 8.0
+    found = difference(grid(before), grid(after))
+    assert found is not None
+    assert found.point == (8.0, 4.0, 6.0)
+    assert found.values == (10.0, 17.5)
+    assert found.maxima == (10.0, 17.5)
+    assert found.changed == pytest.approx(2 / before.size)
+    assert found.greatest == "greatest difference +7.50 Gy (10.00 Gy → 17.50 Gy) at x 8.0, y 4.0, z 6.0 mm"
+    axial, coronal, sagittal = found.planes
+    assert np.array_equal(axial.difference, after[3] - before[3])
+    assert np.array_equal(coronal.difference, (after - before)[::-1, 2, :])  # the head is at the top
+    assert np.array_equal(sagittal.difference, (after - before)[::-1, :, 4])
+    assert [plane.named for plane in found.planes] == ["RLAP", "RLHF", "APHF"]
+    assert (coronal.down[0], coronal.down[-1]) == (8.0, 0.0)
+
+
+def test_grids_that_lie_elsewhere_are_compared_where_both_have_values() -> None:
+    ramp = np.arange(10.0)[None, None, :] + np.zeros((4, 5, 10))
+    same = difference(grid(ramp), grid(ramp))
+    assert same is None
+    later = grid(ramp, start=1.0)  # half a voxel on: what lay at x is half a unit more
+    found = difference(grid(ramp), later)
+    assert found is not None
+    assert found.values[1] - found.values[0] == pytest.approx(-0.5)
+    apart = found.planes[0].difference
+    assert np.isnan(apart[:, -1]).all()
+    assert draw(found, "moved").startswith(b"\x89PNG")
+    assert difference(grid(ramp), grid(ramp + 1, start=100.0)) is None
+
+
+def test_the_same_difference_is_the_same_bytes() -> None:
+    rng = np.random.default_rng(1)
+    found = difference(grid(rng.random((4, 9, 8))), grid(rng.random((4, 9, 8))))
+    assert found is not None
+    assert draw(found, "title") == draw(found, "title")
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 1, 300), (200, 2, 2), (1, 400, 400)])
+def test_grids_of_any_shape_are_drawn(shape: tuple[int, int, int]) -> None:
+    found = difference(grid(np.zeros(shape)), grid(np.ones(shape)))
+    assert found is not None
+    assert draw(found, "title").startswith(b"\x89PNG")
+
+
+def pictures(folder: Path, before: bytes, after: bytes) -> list[Picture]:
+    nights = Nights(folder, [before], [after])
+    (change,) = nights.changes
+    return pictures_for(nights.repository, nights.old, nights.new, change)
+
+
+def test_a_dose_of_which_some_voxels_were_raised(tmp_path: Path) -> None:
+    before = data(dose_object(original(patient())))
+
+    def raise_some(dataset: Dataset) -> None:
+        values = dataset.pixel_array.copy()
+        values[8, 10, 5:7] -= 4000
+        dataset.PixelData = values.tobytes()
+
+    after = mutated(before, raise_some)
+    grids = [dose(read(one)) for one in (before, after)]
+    expected = 4000 * grids[0].slope
+    (picture,) = pictures(tmp_path, before, after)
+    assert picture.drawn
+    assert f"greatest difference \N{MINUS SIGN}{expected:.2f} Gy" in picture.caption
+    assert f"at x {grids[0].x[5]:.1f}".replace("-", "\N{MINUS SIGN}") in picture.caption
+    assert "under 0.1 % of the voxels differ" in picture.caption
+
+
+def test_a_slice_with_other_pixels_is_shown_in_hounsfield_units(tmp_path: Path) -> None:
+    before = data(ct_slice(patient(), 4))
+
+    def paint(dataset: Dataset) -> None:
+        values = dataset.pixel_array.copy()
+        values[30:34, 40:44] += 500
+        dataset.PixelData = values.tobytes()
+
+    (picture,) = pictures(tmp_path, before, mutated(before, paint))
+    assert picture.title == "Image before, after and difference"
+    assert "greatest difference +500 HU" in picture.alt_text
+
+
+def test_a_dose_that_can_not_be_drawn_is_a_sentence(tmp_path: Path) -> None:
+    before = data(dose_object(original(patient())))
+
+    def cut(dataset: Dataset) -> None:
+        dataset.Rows = 30000
+
+    (picture,) = pictures(tmp_path, before, mutated(before, cut))
+    assert not picture.drawn
+    assert picture.caption == "No picture: the object has fewer pixels than it says."
+
+
+def test_a_header_alone_that_changes_shows_nothing(tmp_path: Path) -> None:
+    before = data(dose_object(original(patient())))
+
+    def comment(dataset: Dataset) -> None:
+        dataset.DoseComment = "x"
+
+    assert pictures(tmp_path, before, mutated(before, comment)) == []

@@ -1,0 +1,292 @@
+"""Dose or image before, after and their difference, on the planes through the point of greatest difference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vault.compare.geometry.datasets import Floats
+from vault.compare.geometry.grids import Grid
+from vault.report.pictures.contours import WINDOW, extent, letters
+from vault.report.pictures.style import AFTER, BEFORE, GREY, WIDTH, drawing, figure, millimetres, png
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+TALLEST = 6.4
+"""Inches of all planes together."""
+
+NOTICED = 1e-3
+"""Share of the greatest value by which a voxel has to differ to be counted as changed."""
+
+_SPACE = 0.3
+_NARROWEST = 0.3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plane:
+    """One plane through the point, by the rows of a picture from the top down."""
+
+    name: str
+    """`axial, z 12.5 mm`."""
+    named: str
+    """Which way the patient lies: letters at the left, right, upper and lower edge."""
+    across: Floats
+    down: Floats
+    """Where columns and rows lie, in mm; descending where the head is at the top."""
+    before: Floats
+    after: Floats
+    point: tuple[float, float]
+
+    @property
+    def difference(self) -> Floats:
+        """After less before; NaN where one of them has no value."""
+        return np.asarray(self.after - self.before)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Difference:
+    """Two grids set side by side."""
+
+    unit: str
+    planes: tuple[Plane, ...]
+    point: tuple[float, float, float]
+    """Where they differ most, in mm."""
+    values: tuple[float, float]
+    """There, before and after."""
+    maxima: tuple[float, float]
+    """The greatest values before and after, wherever they are."""
+    changed: float
+    """Share of the voxels that differ noticeably."""
+
+    @property
+    def greatest(self) -> str:
+        """By how much they differ at most, and where."""
+        before, after = self.values
+        where = ", ".join(
+            f"{axis} {millimetres(value)}" for axis, value in zip("xyz", self.point, strict=True)
+        )
+        said = f"{_figure(before, self.unit)} → {_figure(after, self.unit)}"
+        return f"greatest difference {_signed(after - before, self.unit)} ({said}) at {where} mm"
+
+    @property
+    def overall(self) -> str:
+        """How the maximum changed, and how many voxels did."""
+        before, after = (_figure(value, self.unit) for value in self.maxima)
+        return f"maximum {before} → {after}; {_percent(self.changed)} of the voxels differ"
+
+
+def _figure(value: float, unit: str) -> str:
+    digits = 0 if unit in {"HU", "stored values"} else 2
+    text = f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    return text if unit == "relative" else f"{text} {unit}"
+
+
+def _signed(value: float, unit: str) -> str:
+    return f"{'+' if value > 0 else ''}{_figure(value, unit)}"
+
+
+def _percent(share: float) -> str:
+    return "under 0.1 %" if 0 < share < 0.001 else f"{100 * share:.1f} %"
+
+
+def difference(old: Grid, new: Grid) -> Difference | None:
+    """Where two grids differ most, on the grid of the new one; None where they don't differ or don't overlap."""
+    at, size, changed, voxels = (0, 0, 0), 0.0, 0, 0
+    maxima = tuple(float(grid.stored.max()) * grid.slope + grid.intercept for grid in (old, new))
+    least = NOTICED * max(map(abs, maxima))
+    same = _same(old, new)
+    for index, z in enumerate(new.z):
+        after = new.plane(index)
+        before = old.plane(index) if same else old.sampled(float(z), new.y, new.x)
+        apart = np.abs(after - before)
+        known = ~np.isnan(apart)
+        voxels += int(known.sum())
+        changed += int((apart[known] > least).sum())
+        greatest = float(apart[known].max(initial=0.0))
+        if greatest > size:
+            row, column = np.unravel_index(int(np.nanargmax(apart)), apart.shape)
+            at, size = (index, int(row), int(column)), greatest
+    if size == 0.0:
+        return None
+    z, y, x = (float(axis[place]) for axis, place in zip((new.z, new.y, new.x), at, strict=True))
+    planes = _planes(old, new, x, y, z)
+    values = (
+        float(old.sampled(z, np.array([y]), np.array([x]))[0, 0]),
+        float(new.plane(at[0])[at[1], at[2]]),
+    )
+    return Difference(new.unit, planes, (x, y, z), values, (maxima[0], maxima[1]), changed / max(voxels, 1))
+
+
+def _same(old: Grid, new: Grid) -> bool:
+    axes = ((old.x, new.x), (old.y, new.y), (old.z, new.z))
+    return all(len(one) == len(two) and np.allclose(one, two, atol=1e-3, rtol=0) for one, two in axes)
+
+
+def _planes(old: Grid, new: Grid, x: float, y: float, z: float) -> tuple[Plane, ...]:
+    """The three planes through a point; of a single image the axial one only."""
+    axial = Plane(
+        f"axial, z {millimetres(z)} mm",
+        "RLAP",
+        new.x,
+        new.y,
+        old.sampled(z, new.y, new.x),
+        new.sampled(z, new.y, new.x),
+        (x, y),
+    )
+    if len(new.z) < 2:
+        return (axial,)
+    up = new.z[::-1]  # the head is at the top
+
+    def stack(line: Callable[[Grid, float], Floats]) -> tuple[Floats, Floats]:
+        before, after = (np.array([line(grid, float(height)) for height in up]) for grid in (old, new))
+        return before, after
+
+    coronal = stack(lambda grid, height: grid.sampled(height, np.array([y]), new.x)[0])
+    sagittal = stack(lambda grid, height: grid.sampled(height, new.y, np.array([x]))[:, 0])
+    return (
+        axial,
+        Plane(f"coronal, y {millimetres(y)} mm", "RLHF", new.x, up, *coronal, (x, z)),
+        Plane(f"sagittal, x {millimetres(x)} mm", "APHF", new.y, up, *sagittal, (y, z)),
+    )
+
+
+def draw(shown: Difference, title: str) -> bytes:
+    """The picture as PNG: a row for each plane; before, after and the difference side by side, to one scale."""
+    with drawing():
+        sizes = [(_length(plane.across), _length(plane.down)) for plane in shown.planes]
+        width = (WIDTH - 0.3) / 3 - 0.12
+        scale = min(
+            width / max(wide for wide, _ in sizes),
+            (TALLEST - _SPACE * len(sizes)) / sum(tall for _, tall in sizes),
+        )
+        heights = [max(tall * scale, _NARROWEST) for _, tall in sizes]
+        height = sum(heights) + _SPACE * len(heights) + 1.35
+        canvas = figure(height)
+        canvas.text(0.02, 1 - 0.2 / height, title, fontsize=9, weight="bold")
+        canvas.text(0.02, 1 - 0.28 / height, f"{shown.greatest}\n{shown.overall}", color=GREY, va="top")
+        levels, differences = _scales(shown)
+        top, images = height - 0.66, (None, None)
+        for row, plane in enumerate(shown.planes):
+            top -= _SPACE
+            wide = max(sizes[row][0] * scale, _NARROWEST)
+            boxes = [
+                (0.15 + column * (width + 0.12), top - heights[row], wide, heights[row])
+                for column in range(3)
+            ]
+            images = _row(canvas, height, plane, boxes, (levels, differences), first=row == 0)
+            top -= heights[row]
+        _bars(canvas, height, images, shown.unit, width)
+        return png(canvas)
+
+
+def _length(axis: Floats) -> float:
+    return abs(float(axis[-1] - axis[0])) * len(axis) / max(len(axis) - 1, 1) or 1.0
+
+
+def _scales(shown: Difference) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Colours and limits of the values, and of the differences."""
+    reach = max(float(np.nanmax(np.abs(plane.difference), initial=0.0)) for plane in shown.planes) or 1.0
+    differences = {"cmap": "PuOr", "vmin": -reach, "vmax": reach}
+    if shown.unit == "HU":
+        return {"cmap": "gray", "vmin": WINDOW[0], "vmax": WINDOW[1]}, differences
+    values = [grid for plane in shown.planes for grid in (plane.before, plane.after)]
+    top = max(float(np.nanmax(grid, initial=0.0)) for grid in values) or 1.0
+    if shown.unit in {"Gy", "relative"}:
+        return {"cmap": "viridis", "vmin": 0.0, "vmax": top}, differences
+    low = min(float(np.nanmin(grid, initial=top)) for grid in values)
+    return {"cmap": "gray", "vmin": low, "vmax": top}, differences
+
+
+def _row(
+    canvas: Figure,
+    height: float,
+    plane: Plane,
+    boxes: list[tuple[float, float, float, float]],
+    scales: tuple[dict[str, Any], dict[str, Any]],
+    *,
+    first: bool,
+) -> tuple[Any, Any]:
+    """One plane three times; returns an image of the values and that of the differences, for their colour bars."""
+    columns = (
+        ("before", plane.before, scales[0], BEFORE),
+        ("after", plane.after, scales[0], AFTER),
+        ("difference", plane.difference, scales[1], "black"),
+    )
+    images = []
+    for (name, values, scale, colour), (left, bottom, wide, tall) in zip(columns, boxes, strict=True):
+        axes = canvas.add_axes(
+            (left / WIDTH, bottom / height, wide / WIDTH, tall / height), xticks=[], yticks=[]
+        )
+        axes.set_facecolor("#b8b8b8")
+        down = plane.down if plane.down[0] <= plane.down[-1] else plane.down[::-1]
+        left_edge, right_edge, low, high = extent(plane.across, down)
+        edges = (
+            (left_edge, right_edge, low, high) if down is plane.down else (left_edge, right_edge, high, low)
+        )
+        images.append(
+            axes.imshow(
+                values.astype(np.float32),
+                extent=edges,
+                aspect="auto",
+                interpolation="nearest",
+                origin="upper",
+                **scale,
+            )
+        )
+        _cross(axes, plane.point, edges)
+        letters(axes, plane.named)
+        axes.set_title(f"{name}: {plane.name}" if name == "before" else name, color=colour)
+        if first and name == "before":
+            _scale_bar(axes, edges)
+    return images[0], images[2]
+
+
+def _cross(axes: Axes, point: tuple[float, float], edges: tuple[float, float, float, float]) -> None:
+    """Four short lines towards the point, which stays free."""
+    left, right, low, high = edges
+    for share in (0.0, 1.0):
+        x, y = left + share * (right - left), low + share * (high - low)
+        axes.plot(
+            (x, x + 0.12 * (point[0] - x)), (point[1], point[1]), color="white", lw=2.2, solid_capstyle="butt"
+        )
+        axes.plot((x, x + 0.12 * (point[0] - x)), (point[1], point[1]), color="black", lw=0.9)
+        axes.plot(
+            (point[0], point[0]), (y, y + 0.12 * (point[1] - y)), color="white", lw=2.2, solid_capstyle="butt"
+        )
+        axes.plot((point[0], point[0]), (y, y + 0.12 * (point[1] - y)), color="black", lw=0.9)
+
+
+def _scale_bar(axes: Axes, edges: tuple[float, float, float, float]) -> None:
+    """A length in mm, so that no picture is taken for another size."""
+    left, right, low, high = edges
+    width = right - left
+    length = max((size for size in (5, 10, 20, 50, 100, 200) if size <= 0.4 * width), default=5)
+    x, y = left + 0.04 * width, low + 0.07 * (high - low)
+    axes.plot((x, x + length), (y, y), color="white", lw=3.5, solid_capstyle="butt")
+    axes.plot((x, x + length), (y, y), color="black", lw=1.8, solid_capstyle="butt")
+    axes.text(
+        x,
+        y + 0.02 * (high - low),
+        f"{length} mm",
+        fontsize=7,
+        va="bottom",
+        color="white",
+        bbox={"boxstyle": "round,pad=0.1", "fc": "black", "ec": "none", "alpha": 0.45},
+    )
+
+
+def _bars(canvas: Figure, height: float, images: tuple[Any, Any], unit: str, width: float) -> None:
+    """The colour bars under the columns that they are for."""
+    names = {"Gy": "dose / Gy", "relative": "dose, relative", "HU": "HU"}
+    boxes = ((0.15, 1.4 * width), (0.15 + 2 * (width + 0.12), width))
+    for image, (left, wide), what in zip(images, boxes, ("", "difference in "), strict=True):
+        axes = canvas.add_axes((left / WIDTH, 0.45 / height, wide / WIDTH, 0.1 / height))
+        bar = canvas.colorbar(
+            image, cax=axes, orientation="horizontal", label=f"{what}{names.get(unit, unit)}"
+        )
+        bar.outline.set_linewidth(0.4)
