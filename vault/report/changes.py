@@ -145,6 +145,8 @@ class RunReport:
     """Earlier runs, interrupted, that this one finished first: each has a report of its own."""
     vault: str = ""
     """Version of the program that ran."""
+    since: datetime | None = None
+    """Of two commits: when the earlier one was made; None where there is none."""
 
     @property
     def severity(self) -> str | None:
@@ -190,6 +192,7 @@ def diff_report(
         ledger_head=Ledger(config.vault.root).head(),
         patients=(patient,) if patient.told else (),
         unchanged=0 if patient.told else 1,
+        since=repository.commit_info(old).when.astimezone(zone) if old else None,
     )
 
 
@@ -313,12 +316,22 @@ def _told(
     )
 
 
-def urgency(patient: PatientChanges) -> tuple[int, int, int, str, str]:
-    """Sort key: anomalies and the worst changes first, then who has most of them, then by ID."""
+def urgency(patient: PatientChanges) -> tuple[int, int, tuple[bool, int], int, str, str]:
+    """Sort key: the worst changes first, then who failed or is odd, then what was changed under its own UID.
+
+    A department that revises a plan issues another; what is different under the same UID was edited in place.
+    """
     severity = SEVERITIES.index(patient.severity) if patient.severity else len(SEVERITIES)
-    number = patient.by_severity().get(patient.severity or "", 0)
+    places = [place[1:] for place in map(_place, patient.changes) if place[0] == severity]
     whole = 0 if patient.failed or patient.anomalies else 1
-    return severity, whole, -number, patient.patient_id, patient.pseudonym
+    return (
+        severity,
+        whole,
+        min(places, default=(True, 0)),
+        -len(places),
+        patient.patient_id,
+        patient.pseudonym,
+    )
 
 
 def anomaly(said: str | Mapping[str, Any]) -> Anomaly:
@@ -333,9 +346,10 @@ def anomaly(said: str | Mapping[str, Any]) -> Anomaly:
     )
 
 
-def _place(change: Change) -> tuple[int, int]:
-    """Sort key, stable over `compare`'s order: by severity, what changed before what was added."""
-    return SEVERITIES.index(change.severity or SEVERITIES[0]), KINDS.index(change.kind)
+def _place(change: Change) -> tuple[int, bool, int]:
+    """Sort key, stable over `compare`'s order: by severity, objects before charts, what changed before what came."""
+    rank = SEVERITIES.index(change.severity or SEVERITIES[0])
+    return rank, not change.modality, KINDS.index(change.kind)
 
 
 def _lines(change: Change) -> Lines:

@@ -1,0 +1,188 @@
+"""The page: whole in itself, closed to everything else, and nothing in the data becomes markup."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vault.compare.groups import grouped
+from vault.model import AttributeChange, Change, Failure, Finding
+from vault.report import html as page
+from vault.report.changes import Anomaly, Census, Lines, PatientChanges, RunReport
+
+HOSTILE = "\"'><script>alert(1)</script>\u202egnp.exe\0\x1b[31m{{ 7 * 7 }}"
+BEGAN = datetime(2026, 11, 25, 2, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Picture:
+    title: str
+    alt_text: str
+    png: bytes
+    caption: str
+
+
+def patient(number: int, severity: str, text: str = "", kind: str = "changed") -> PatientChanges:
+    """A patient whose every text is `text`, where there is one."""
+    path = f"dicom/RTPLAN/1/{number}.dcm"
+    attribute = AttributeChange(text or "A", text or "A", "(0,0)", "LO", text or "1", text or "2")
+    findings = (Finding(severity, text or "leaves 1 → 2"), Finding("minor", text or "label"))
+    change = Change(path, kind, text or "RTPLAN", text or "PROSTATE", severity, (attribute,), findings)
+    return PatientChanges(
+        patient_id=text or f"P-{number:03}",
+        pseudonym=f"{number:016x}",
+        name=text or f"Demo, Anna {number}",
+        old="0" * 40,
+        new="1" * 40,
+        changes=(change,),
+        failed=(Failure(text, text),) if text else (),
+        gaps=(Failure(text, text),) if text else (),
+        anomalies=(Anomaly("major", text, text, text),) if text else (),
+        birth_date=text,
+        groups=tuple(grouped([change])),
+        lines={path: Lines((text or "A: 1 → 2",) * 3, 5)},
+    )
+
+
+def report(*patients: PatientChanges, text: str = "") -> RunReport:
+    return RunReport(
+        run="20261125T020000Z-0001",
+        began=BEGAN,
+        site=text or "Site",
+        ledger_head="a" * 40,
+        patients=patients,
+        unchanged=2,
+        anomalies=(Anomaly("critical", text, text),) if text else (),
+        failed=(Failure(text, text),) if text else (),
+        census=Census(9, (text,)) if text else Census(9),
+        finished=(text,) if text else (),
+    )
+
+
+class Elements(HTMLParser):
+    """Tags, attributes and text of a page."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.said: dict[str, list[str]] = {}
+        self._open = ""
+        self.feed(data.decode())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        self._open = tag
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open = ""
+
+    def handle_data(self, data: str) -> None:
+        self.said.setdefault(self._open, []).append(data)
+
+
+def test_the_page_is_whole_and_closed() -> None:
+    data = page.html(report(patient(1, "critical"), patient(2, "routine")))
+    elements = Elements(data)
+    policy = next(
+        value for name, value in elements.attributes if name == "content" and "default-src" in (value or "")
+    )
+    assert policy is not None
+    assert policy.startswith("default-src 'none';")
+    assert "unsafe" not in policy
+    for tag in ("style", "script"):
+        text = "".join(elements.said[tag])
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+    assert elements.tags.count("script") == 1
+    assert not {"link", "iframe", "object", "base", "embed", "form action"} & set(elements.tags)
+    names = {name for name, _ in elements.attributes}
+    assert not {name for name in names if name.startswith("on")}
+    assert "style" not in names  # the policy would refuse it
+    addresses = [value or "" for name, value in elements.attributes if name in ("href", "src")]
+    assert all(address.startswith(("#", "data:image/png;base64,")) for address in addresses)
+
+
+def test_the_same_report_is_the_same_page() -> None:
+    told = report(patient(1, "critical"), patient(2, "major"))
+    assert page.html(told) == page.html(told)
+
+
+def test_it_leads_with_what_matters() -> None:
+    quiet = [patient(number, "routine") for number in range(3, 6)]
+    text = page.html(report(patient(1, "critical"), patient(2, "major"), *quiet)).decode()
+    assert text.index("STOP AND LOOK") < text.index("Who must look at what") < text.index('id="patients"')
+    assert text.index("plan PROSTATE: leaves 1 → 2") < text.index('id="patients"')
+    assert len(re.findall(r'<li class="patient line"', text)) == 3
+    assert len(re.findall(r'<details class="patient"', text)) == 2
+    assert "Routine: 3 patients" in text
+
+
+def test_links_lead_somewhere_and_names_are_unique() -> None:
+    elements = Elements(
+        page.html(report(*(patient(n, s) for n, s in enumerate(["critical", "minor", "routine"]))))
+    )
+    names = [value for name, value in elements.attributes if name == "id"]
+    assert len(set(names)) == len(names)
+    links = {(value or "")[1:] for name, value in elements.attributes if name == "href"}
+    assert links <= set(names)
+
+
+def test_hostile_text_is_text() -> None:
+    plain = Elements(page.html(report(patient(1, "critical", "x"), text="x")))
+    hostile = Elements(page.html(report(patient(1, "critical", HOSTILE), text=HOSTILE)))
+    assert [tag for tag in hostile.tags if tag != "span"] == [tag for tag in plain.tags if tag != "span"]
+    assert [name for name, _ in hostile.attributes if name != "class"] == [
+        name for name, _ in plain.attributes if name != "class"
+    ]
+    data = page.html(report(patient(1, "critical", HOSTILE), text=HOSTILE)).decode()
+    assert not set("\0\x1b\u202e") & set(data)
+    assert "49" not in re.findall(r"\{\{ 7 \* 7 \}\}|49", data)
+
+
+@given(st.text(st.characters(), max_size=40))
+def test_any_text_is_text(text: str) -> None:
+    data = page.html(report(patient(1, "critical", "x" + text), text="x" + text))
+    assert Elements(data).tags.count("script") == 1
+    assert not {letter for letter in data.decode() if not letter.isprintable() and letter != "\n"}
+
+
+def test_long_names_stay_short() -> None:
+    assert len(page.html(report(patient(1, "critical", "N" * 10_240), text="N" * 10_240))) < 90_000
+
+
+def test_lines_are_bounded_and_say_how_to_see_the_rest() -> None:
+    one = patient(1, "critical")
+    (path,) = one.lines
+    one = replace(one, lines={path: Lines(tuple(f"line {n}" for n in range(200)), 100)})
+    text = page.html(report(one)).decode()
+    assert text.count("<li><bdi>line ") == page.LINES_SHOWN
+    assert (
+        "260 lines not shown here: <code>vault diff P-001 0000000000 1111111111 --attributes</code>" in text
+    )
+
+
+def test_pictures_are_in_the_page() -> None:
+    one = patient(1, "critical")
+    drawn = Picture("Beam's-eye view", 'leaves "before"', b"\x89PNG", "of beam <1>")
+    lacking = Picture("Dose", "none", b"", "No picture: too large.")
+    text = page.html(report(one), {("P-001", one.changes[0].path): [drawn, lacking]}).decode()
+    assert 'src="data:image/png;base64,iVBORw==" alt="leaves &#34;before&#34;"' in text
+    assert "of beam &lt;1&gt;" in text
+    assert "No picture: too large." in text
+    assert text.count("<img") == 1
+
+
+def test_nothing_changed() -> None:
+    text = page.html(report()).decode()
+    assert "NOTHING CHANGED" in text
+    assert "There is nothing to tell of any patient." in text
+    assert len(text) < 40_000

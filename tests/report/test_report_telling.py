@@ -1,0 +1,92 @@
+"""The words of a report: its light, who must look, and one line for a patient."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from vault.compare.groups import grouped
+from vault.model import Change, Failure, Finding
+from vault.report import telling
+from vault.report.changes import Anomaly, PatientChanges, RunReport
+
+PLAN = Change(
+    "dicom/RTPLAN/1/1.dcm",
+    "changed",
+    "RTPLAN",
+    "PROSTATE",
+    "critical",
+    (),
+    (Finding("critical", "MU 1 → 2"),),
+)
+RECORD = Change("dicom/RTRECORD/2/2.dcm", "added", "RTRECORD", "treatment 2026-11-24, fraction 6", "routine")
+SCHEDULE = Change("database/schedule.txt", "changed", "", "schedule", "routine")
+
+
+def patient(
+    *changes: Change, patient_id: str = "A", old: str | None = "0" * 40, **more: object
+) -> PatientChanges:
+    groups = tuple(grouped(changes))
+    return PatientChanges(patient_id, "abcd", "Demo, Anna", old, "1" * 40, changes, groups=groups, **more)  # type: ignore[arg-type]
+
+
+def report(*patients: PatientChanges, **more: object) -> RunReport:
+    began = datetime(2026, 11, 25, 2, tzinfo=UTC)
+    return RunReport("20261125T020000Z-0001", began, "Site", None, patients, **more)  # type: ignore[arg-type]
+
+
+def of(severity: str) -> PatientChanges:
+    return patient(Change("dicom/CT/1/1.dcm", "changed", "CT", "x", severity))
+
+
+@pytest.mark.parametrize(
+    ("told", "colour", "word"),
+    [
+        (report(), "green", "NOTHING CHANGED"),
+        (report(of("routine")), "green", "ROUTINE"),
+        (report(of("minor")), "green", "NOTHING SERIOUS"),
+        (report(of("administrative")), "green", "NOTHING SERIOUS"),
+        (report(of("major"), of("routine")), "amber", "LOOK"),
+        (report(of("critical"), of("major")), "red", "STOP AND LOOK"),
+        (report(of("routine"), failed=(Failure("", "no route"),)), "amber", "LOOK"),
+        (report(patient(failed=(Failure("", "damaged"),))), "amber", "LOOK"),
+        (report(of("routine"), anomalies=(Anomaly("major", "odd"),)), "amber", "LOOK"),
+        (report(of("minor"), anomalies=(Anomaly("critical", "a third encrypted"),)), "red", "ALARM"),
+        (report(patient(anomalies=(Anomaly("critical", "two names"),))), "red", "ALARM"),
+        (report(patient(gaps=(Failure("CT", "never came"),))), "green", "NOTHING CHANGED"),
+    ],
+)
+def test_the_light(told: RunReport, colour: str, word: str) -> None:
+    light = telling.light(told)
+    assert (light.colour, light.word) == (colour, word)
+
+
+def test_who_must_look_at_what() -> None:
+    one, two, three = of("critical"), of("routine"), of("critical")
+    assert telling.looks(report(one, three, two)) == [("critical", [one, three]), ("routine", [two])]
+
+
+def test_headlines() -> None:
+    assert telling.headline(patient(PLAN, RECORD)) == "plan PROSTATE: MU 1 → 2"
+    assert telling.headline(patient(PLAN, old=None)) == "new in the vault: changed: plan PROSTATE"
+    assert telling.headline(patient(failed=(Failure("", "damaged"),))) == "damaged"
+    assert (
+        telling.headline(patient(gaps=(Failure("CT", "never came"),)))
+        == "something is missing, nothing changed"
+    )
+
+
+def test_many_changes_in_a_line() -> None:
+    line = telling.contents(patient(RECORD, SCHEDULE).groups)
+    assert line == "new: treatment record 2026-11-24, fraction 6; changed: database: schedule"
+    images = [Change(f"dicom/CT/1/{n}.dcm", "added", "CT", f"scan, image {n}", "routine") for n in range(30)]
+    (group,) = patient(*images).groups
+    assert telling.subject(group) == "30 CT images"
+    assert telling.contents([group]) == "new: 30 CT images"
+
+
+def test_the_command_can_be_pasted() -> None:
+    hostile = patient(PLAN, patient_id="A; rm -rf $HOME")
+    assert telling.diff_command(hostile).startswith("vault diff 'A; rm -rf $HOME' 0000000000 1111111111 ")
+    assert telling.diff_command(patient(PLAN, old=None)) == "vault log A"

@@ -1,0 +1,52 @@
+"""What strangers' text becomes on a page."""
+
+from __future__ import annotations
+
+import html as stdlib_html
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vault.report.visible import plain, visible
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain <b>", "plain &lt;b&gt;"),
+        ("a\u202eb", 'a<span class="code">U+202E</span>b'),
+        ("nul\0", 'nul<span class="code">U+0000</span>'),
+        ("two\nlines", 'two<span class="code">U+000A</span>lines'),
+        ("zero\u200bwidth", 'zero<span class="code">U+200B</span>width'),
+        ("\ud800", '<span class="code">U+D800</span>'),
+        ("Λουκία é", "Λουκία é"),
+        ("Müller & Söhne", "Müller &amp; Söhne"),
+        ("", ""),
+    ],
+)
+def test_what_cannot_be_seen_is_written(text: str, shown: str) -> None:
+    assert visible(text) == shown
+
+
+def test_what_is_too_long_says_so() -> None:
+    assert visible("x" * 10_240) == "x" * 1000 + '<span class="code">… 9240 more characters</span>'
+    assert plain("x" * 10_240) == "x" * 1000 + "…"
+
+
+def test_marks_do_not_pile_up() -> None:
+    shown = visible("a" + "\u0301" * 50)
+    assert shown.count("\u0301") == 4
+    assert shown.count("U+0301") == 46
+
+
+@given(st.text(st.characters(), max_size=60))
+def test_no_text_is_markup(text: str) -> None:
+    shown = str(visible(text))
+    rest = shown.replace('<span class="code">', "").replace("</span>", "")
+    assert "<" not in rest
+    assert ">" not in rest
+    attribute = str(plain(text))
+    assert not set("<>\"'") & set(attribute)
+    assert attribute.isprintable()
+    assert stdlib_html.unescape(rest).isprintable()

@@ -1,0 +1,219 @@
+"""A report as one HTML file that needs nothing else and lets nothing in.
+
+Its policy (a Content-Security-Policy in the page itself) forbids every load and every script but the one that it
+brings, by hash. Whatever it shows went through `visible`; nothing of the data is ever markup, style or script. Without
+scripts everything can be read: they fold, filter and move. The same report gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+from typing import Any, Protocol
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from vault.compare.groups import Group
+from vault.compare.rules import SEVERITIES
+from vault.report import telling
+from vault.report.changes import PatientChanges, RunReport
+from vault.report.visible import plain, visible
+
+LINES_SHOWN = 40
+"""Attribute lines of one change that the page holds."""
+
+LINES_IN_ALL = 12_000
+"""Attribute lines that a page holds: past them, changes only say how to see theirs. The worst come first."""
+
+OBJECTS_LISTED = 12
+"""Objects of a group that are listed by their path."""
+
+TEMPLATES = "templates"
+
+
+class Drawn(Protocol):
+    """A picture of a change."""
+
+    @property
+    def title(self) -> str:
+        """What it is of."""
+
+    @property
+    def alt_text(self) -> str:
+        """What it shows, for those who can't see it."""
+
+    @property
+    def png(self) -> bytes:
+        """Empty where it could not be drawn; the caption says why."""
+
+    @property
+    def caption(self) -> str:
+        """How to read it."""
+
+
+Pictures = Mapping[tuple[str, str], Sequence[Drawn]]
+"""The pictures of changes, by patient ID and path."""
+
+
+def html(report: RunReport, pictures: Pictures | None = None) -> bytes:
+    """The page, as UTF-8."""
+    style, script = _asset("report.css"), _asset("report.js")
+    text = (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            light=telling.light(report),
+            anomalies=telling.anomalies(report),
+            looks=telling.looks(report),
+            counts=_counts(report),
+            kinds=_kinds(report),
+            serious=[patient for patient in report.patients if not _is_quiet(patient)],
+            quiet=[patient for patient in report.patients if _is_quiet(patient)],
+            lacking=[patient for patient in report.patients if patient.gaps],
+            failing=[patient for patient in report.patients if patient.failed],
+            budget=_Budget(),
+            pictures=pictures or {},
+            policy=_policy(style, script),
+            style=Markup(style),  # noqa: S704  # our own
+            script=Markup(script),  # noqa: S704
+        )
+    )
+    return text.encode("utf-8")
+
+
+def _is_quiet(patient: PatientChanges) -> bool:
+    """Whether one line tells all of a patient."""
+    return not patient.failed and not patient.anomalies and (patient.routine or not patient.changes)
+
+
+class _Budget:
+    """How many attribute lines may still be shown."""
+
+    def __init__(self) -> None:
+        self._left = LINES_IN_ALL
+
+    def take(self, patient: PatientChanges, group: Group) -> tuple[Sequence[str], int]:
+        """The lines that are shown of a group's first change, and how many are not."""
+        lines = patient.lines.get(group.changes[0].path)
+        if lines is None:
+            return (), 0
+        shown = lines.shown[: min(LINES_SHOWN, self._left)]
+        self._left -= len(shown)
+        return shown, len(lines.shown) - len(shown) + lines.more
+
+
+def _counts(report: RunReport) -> list[tuple[str, int, int]]:
+    """Severity, patients whose worst it is, and changes; all five, so that a zero is seen to be one."""
+    patients = report.by_severity()
+    changes = dict.fromkeys(SEVERITIES, 0)
+    for patient in report.changed:
+        for severity, number in patient.by_severity().items():
+            changes[severity] += number
+    return [(severity, patients[severity], changes[severity]) for severity in SEVERITIES]
+
+
+def _kinds(report: RunReport) -> list[str]:
+    """What can be filtered by: the modalities that occur."""
+    return sorted({telling.kind_name(change) for patient in report.changed for change in patient.changes})
+
+
+def _kinds_of(patient: PatientChanges) -> str:
+    return " ".join(sorted({telling.kind_name(change) for change in patient.changes}))
+
+
+def _serious(patient: PatientChanges) -> list[Group]:
+    """The groups that are shown one by one."""
+    return [group for group in patient.groups if group.severity != telling.ROUTINE]
+
+
+def _routine(patient: PatientChanges) -> list[Group]:
+    return [group for group in patient.groups if group.severity == telling.ROUTINE]
+
+
+def _findings(group: Group) -> list[tuple[str, str]]:
+    """Severity and text of what is said of a group, but for what its heading says already."""
+    head = telling.told(group)
+    return [
+        (one.severity, one.text)
+        for one in group.findings
+        if one.text != head or one.severity != group.severity
+    ]
+
+
+def _data(png: bytes) -> Markup:
+    """A picture as an address that needs no network."""
+    return Markup("data:image/png;base64,{}").format(base64.b64encode(png).decode("ascii"))
+
+
+def _policy(style: str, script: str) -> Markup:
+    """What the page may load: nothing but the style and script that it brings, and pictures that are in it."""
+    return (
+        Markup(
+            "default-src 'none'; style-src '{}'; script-src '{}'; img-src data:; base-uri 'none'; form-action 'none'"
+        )
+        .format(_hash(style), _hash(script))
+        .replace("&#39;", "'")
+    )
+
+
+def _hash(text: str) -> Markup:
+    return Markup(f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}")  # noqa: S704
+
+
+@cache
+def _asset(name: str) -> str:
+    return resources.files("vault.report").joinpath(TEMPLATES, name).read_text("utf-8")
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FunctionLoader(_asset),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalized,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "attribute": plain,
+        "data": _data,
+        "findings": _findings,
+        "identity": telling.identity,
+        "kinds": _kinds_of,
+        "moment": telling.moment,
+        "name": _name,
+        "path": lambda group: group.changes[0].path,
+        "routine": _routine,
+        "serious": _serious,
+        "short": telling.short,
+    }
+    environment.globals |= {
+        "KIND": telling.KIND,
+        "LOOKS": telling.LOOKS,
+        "MEANING": telling.MEANING,
+        "OBJECTS_LISTED": OBJECTS_LISTED,
+        "telling": telling,
+        "plural": _plural,
+    }
+    return environment
+
+
+def _finalized(value: Any) -> Any:
+    """What every expression of the template goes through."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _name(patient: PatientChanges) -> Markup:
+    """A patient's name and ID, kept from turning what stands around them."""
+    parts = [f"<bdi>{visible(text, 120)}</bdi>" for text in (patient.name, telling.who(patient)) if text]
+    return Markup(" · ".join(parts))  # noqa: S704  # of what is visible
+
+
+def _plural(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or f'{one}s'}"

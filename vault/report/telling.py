@@ -1,0 +1,233 @@
+"""How a report is put into words: the same on the page, on paper, in the mail and on the terminal."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain
+from typing import Literal
+
+from vault.compare.groups import Group
+from vault.compare.rules import SEVERITIES
+from vault.model import Change, Failure
+from vault.report.changes import Anomaly, PatientChanges, RunReport
+from vault.report.words import long_day
+
+CRITICAL, MAJOR, MINOR, ADMINISTRATIVE, ROUTINE = SEVERITIES
+
+Colour = Literal["red", "amber", "green"]
+
+SHORT = 10
+"""Digits of a commit id that are shown to people."""
+
+MEANING = {
+    CRITICAL: "could harm the patient at the next fraction",
+    MAJOR: "changes what is planned, or who vouches for it",
+    MINOR: "worth a glance",
+    ADMINISTRATIVE: "about papers, not about treatment",
+    ROUTINE: "what every ordinary night brings",
+}
+
+LOOKS = {
+    CRITICAL: "A physicist, now: before the patient's next fraction",
+    MAJOR: "A physicist or a dosimetrist, before the day begins",
+    MINOR: "Whoever confirms: a glance",
+    ADMINISTRATIVE: "Whoever confirms: a glance; nothing of it concerns treatment",
+    ROUTINE: "Nobody needs to look closer",
+}
+"""Who must look, by the worst that a patient has."""
+
+KIND = {"changed": "changed", "revised": "revised", "removed": "gone", "added": "new"}
+
+NOUNS = {
+    "RTPLAN": ("plan", "plans"),
+    "RTSTRUCT": ("structure set", "structure sets"),
+    "RTDOSE": ("dose", "doses"),
+    "RTRECORD": ("treatment record", "treatment records"),
+    "RTIMAGE": ("RT image", "RT images"),
+    "REG": ("registration", "registrations"),
+    "CT": ("CT image", "CT images"),
+    "MR": ("MR image", "MR images"),
+    "PT": ("PET image", "PET images"),
+    "document": ("document", "documents"),
+    "database": ("database", "answers of the database"),
+    "patient.json": ("patient summary", "patient summaries"),
+}
+"""What people call an object, one and several, by its modality or, for what is no object, by where it lies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """A night at a glance. The word says the same as the colour."""
+
+    colour: Colour
+    word: str
+    sentence: str
+
+
+def light(report: RunReport) -> Light:
+    """Red where somebody must look before the next fraction, amber where this morning, else green."""
+    return next(_lights(report))
+
+
+def _lights(report: RunReport) -> Iterator[Light]:
+    """What could be said, the gravest first."""
+    counts = report.by_severity()
+    odd = anomalies(report)
+    if any(each.severity == CRITICAL for _, each in odd):
+        yield Light("red", "ALARM", "This is no ordinary night: treat nobody before somebody knows why.")
+    if number := counts[CRITICAL]:
+        who = _patients(number)
+        yield Light("red", "STOP AND LOOK", f"Critical changes for {who}: look before the next fraction.")
+    if number := counts[MAJOR]:
+        who = _patients(number)
+        yield Light("amber", "LOOK", f"Major changes for {who}: understand them before the day begins.")
+    if odd or report.failed or any(patient.failed for patient in report.patients):
+        yield Light(
+            "amber", "LOOK", "Nothing critical or major changed, but not everything went as it should."
+        )
+    if counts[MINOR] or counts[ADMINISTRATIVE]:
+        yield Light("green", "NOTHING SERIOUS", "No critical and no major change.")
+    if report.changed:
+        yield Light("green", "ROUTINE", "Nothing but what every ordinary night brings.")
+    yield Light("green", "NOTHING CHANGED", "No patient has anything new.")
+
+
+def anomalies(report: RunReport) -> list[tuple[PatientChanges | None, Anomaly]]:
+    """Every anomaly of the run and of its patients, worst first; None for one that is of the whole run."""
+    found: list[tuple[PatientChanges | None, Anomaly]] = [(None, each) for each in report.anomalies]
+    found += [(patient, each) for patient in report.patients for each in patient.anomalies]
+    return sorted(found, key=lambda entry: _rank(entry[1].severity))
+
+
+def _rank(severity: str) -> int:
+    return SEVERITIES.index(severity) if severity in SEVERITIES else 0
+
+
+def looks(report: RunReport) -> list[tuple[str, Sequence[PatientChanges]]]:
+    """Who must be looked at, by worst severity; only those that occur."""
+    grouped = ((severity, of_severity(report, severity)) for severity in SEVERITIES)
+    return [(severity, patients) for severity, patients in grouped if patients]
+
+
+def of_severity(report: RunReport, severity: str) -> list[PatientChanges]:
+    """The patients whose worst change has a severity, most urgent first."""
+    return [patient for patient in report.changed if patient.severity == severity]
+
+
+def when(report: RunReport) -> str:
+    """`Wednesday, 25 November 2026, 02:00 CET`."""
+    return moment(report.began)
+
+
+def moment(time: datetime) -> str:
+    """A time with its zone, in words."""
+    return f"{long_day(time.date())}, {time:%H:%M %Z}".rstrip()
+
+
+def headline(patient: PatientChanges) -> str:
+    """The one thing to know of a patient."""
+    if not patient.groups:
+        said = [*(failure.reason for failure in patient.failed), *(each.text for each in patient.anomalies)]
+        return said[0] if said else "something is missing, nothing changed"
+    if patient.is_new:
+        return f"new in the vault: {contents(patient.groups)}"
+    return f"{subject(patient.groups[0])}: {told(patient.groups[0])}"
+
+
+def subject(group: Group) -> str:
+    """What a group is of: `plan PROSTATE`, `12 CT images`."""
+    change = group.changes[0]
+    one, many = nouns(change)
+    if len(group.changes) > 1:
+        return f"{len(group.changes)} {many}" if _alike(group) else f"{len(group.changes)} objects"
+    return _named(one, change.title)
+
+
+def _named(noun: str, title: str) -> str:
+    """`plan PROSTATE`, `treatment record 2026-11-24, fraction 6`, `database: plans`."""
+    if noun == "database":
+        return f"{noun}: {title}"
+    if noun.startswith("treatment "):
+        title = title.removeprefix("treatment ")
+    return f"{noun} {title}".rstrip() if title != noun else noun
+
+
+def told(group: Group) -> str:
+    """The worst that is said of a group, in a sentence; how it changed where nothing is said."""
+    if group.text:
+        return group.text
+    if group.findings:
+        return group.findings[0].text
+    return KIND.get(group.kind, group.kind)
+
+
+def nouns(change: Change) -> tuple[str, str]:
+    """What the object of a change is called, one and several."""
+    if change.modality:
+        return NOUNS.get(change.modality, (f"{change.modality} object", f"{change.modality} objects"))
+    folder, _, _ = change.path.partition("/")
+    name = {"documents": "document"}.get(folder, folder)
+    return NOUNS.get(name, ("file", "files"))
+
+
+def kind_name(change: Change) -> str:
+    """What a change is filed under, for filters: its modality, else `document`, `database`, `other`."""
+    if change.modality:
+        return change.modality
+    if change.path.startswith("documents/"):
+        return "document"
+    return "database" if change.path.startswith("database/") else "other"
+
+
+def contents(groups: Iterable[Group]) -> str:
+    """Many groups in one line: `new: treatment record (treatment 2026-11-25, fraction 13), 2 documents`."""
+    counts: dict[str, dict[tuple[str, str], list[Change]]] = {}
+    for change in chain.from_iterable(group.changes for group in groups):
+        counts.setdefault(change.kind, {}).setdefault(nouns(change), []).append(change)
+    return "; ".join(f"{KIND.get(kind, kind)}: {', '.join(_counted(each))}" for kind, each in counts.items())
+
+
+def _counted(found: dict[tuple[str, str], list[Change]]) -> Iterator[str]:
+    for (one, many), changes in found.items():
+        if len(changes) > 1:
+            yield f"{len(changes)} {many}"
+        else:
+            yield _named(one, changes[0].title)
+
+
+def _alike(group: Group) -> bool:
+    return len({nouns(change) for change in group.changes}) == 1
+
+
+def failure_text(failure: Failure) -> str:
+    """A failure in one sentence."""
+    return f"{failure.subject}: {failure.reason}" if failure.subject else failure.reason
+
+
+def identity(patient: PatientChanges) -> str:
+    """How a patient is named where there is one line: name and ID."""
+    return f"{patient.name} ({who(patient)})" if patient.name else who(patient)
+
+
+def who(patient: PatientChanges) -> str:
+    """The patient's ID, or what stands for it."""
+    return patient.patient_id or f"pseudonym {patient.pseudonym}"
+
+
+def short(commit: str | None) -> str:
+    """A commit's id as people read it."""
+    return commit[:SHORT] if commit else "nothing"
+
+
+def _patients(number: int) -> str:
+    return "1 patient" if number == 1 else f"{number} patients"
+
+
+def diff_command(patient: PatientChanges) -> str:
+    """The command that shows everything of a comparison."""
+    commits = f"{short(patient.old)} {short(patient.new)}" if patient.old else short(patient.new)
+    named = shlex.quote(who(patient))
+    return f"vault diff {named} {commits} --attributes" if patient.old else f"vault log {named}"

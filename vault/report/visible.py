@@ -1,0 +1,58 @@
+"""Text from strangers on a page: everything in it is seen, and nothing of it acts.
+
+Escaping keeps it from being markup. Beside that, what can't be seen or turns the direction of writing is written as
+its code point, marks beyond what any language puts on a letter are counted, and what is absurdly long is cut and says
+how long it was.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from markupsafe import Markup, escape
+
+LONGEST = 1000
+"""Characters of one text that are shown."""
+
+MOST_MARKS = 4
+"""Marks on one letter: more than any language puts there."""
+
+_PLAIN = re.compile(r"[\x20-\x7e]*")
+
+
+def visible(text: str, longest: int = LONGEST) -> Markup:
+    """HTML that shows `text` as it is."""
+    cut = text[:longest]
+    rest = len(text) - len(cut)
+    shown = escape(cut) if _PLAIN.fullmatch(cut) else Markup("").join(_pieces(cut))
+    if rest:
+        shown += Markup('<span class="code">… {} more characters</span>').format(rest)
+    return shown
+
+
+def plain(text: str, longest: int = LONGEST) -> Markup:
+    """The same for an attribute (`title`, `data-…`, `alt`), where no markup can stand."""
+    cut = text[:longest] + ("…" if len(text) > longest else "")
+    return escape("".join(f"[{code}]" if (code := _code(letter)) else letter for letter in cut))
+
+
+def _pieces(text: str) -> list[Markup]:
+    pieces: list[Markup] = []
+    start = marks = 0
+    for place, letter in enumerate(text):
+        is_mark = unicodedata.category(letter) in ("Mn", "Me")
+        marks = marks + 1 if is_mark else 0
+        code = _code(letter) or (f"U+{ord(letter):04X}" if marks > MOST_MARKS else "")
+        if code:
+            pieces += [escape(text[start:place]), _CODE.format(code)]
+            start = place + 1
+    return [*pieces, escape(text[start:])]
+
+
+_CODE = Markup('<span class="code">{}</span>')
+
+
+def _code(letter: str) -> str:
+    """What stands for a character that can't be seen, or orders others about; empty for any other."""
+    return "" if letter.isprintable() else f"U+{ord(letter):04X}"
