@@ -21,7 +21,7 @@ from vault.archive.blobs import Bytes
 from vault.archive.signing import Signer
 from vault.errors import DAMAGED, IntegrityError, VaultError
 
-KINDS = ("runs", "hourly", "verdicts", "prunes", "holds", "emergencies")
+KINDS = ("runs", "hourly", "verdicts", "alarms", "prunes", "holds", "emergencies")
 """Folders of the ledger, one per kind of event."""
 
 _NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}", re.ASCII)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 
-def deadline_of(began: datetime, at: time, zone: ZoneInfo) -> datetime:
+def deadline_of(began: datetime, at: time, zone: tzinfo) -> datetime:
     """Return, in UTC, the first time after the run began that the site's clocks show `at`.
 
     On the days when clocks change, a time that they skip is as late after midnight as if they had not changed
@@ -35,7 +34,7 @@ def clock_jumped(now: datetime, last_seen: datetime | None) -> bool:
     return last_seen is not None and now < last_seen
 
 
-def _shown(day: date, at: time, zone: ZoneInfo) -> set[datetime]:
+def _shown(day: date, at: time, zone: tzinfo) -> set[datetime]:
     """When, in UTC, clocks show `at` on a day: twice, perhaps; where they skip it, as late after midnight."""
     first, second = (datetime.combine(day, at.replace(fold=fold), zone).astimezone(UTC) for fold in (0, 1))
     return {first, second} if first < second else {first}
