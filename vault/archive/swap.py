@@ -66,9 +66,8 @@ def erase(folder: Path) -> None:
             (here / name).unlink()
         for child in here.iterdir():  # folders: emptied by now; what links to one is only a name
             child.unlink() if child.is_symlink() else child.rmdir()
-        sync_folder(here)
     folder.rmdir()
-    sync_folder(folder.parent)
+    sync_folder(folder.parent)  # what lay below it is out of reach with it
 
 
 def settle(folder: Path) -> None:
