@@ -38,6 +38,7 @@ COMMANDS = {
     "diff": ("cli.diff:diff", "What changed for a patient between two commits."),
     "show": ("cli.show:show", "One object of a patient, as text or as the bytes received."),
     "export": ("cli.export:export", "Write patients' exact files to a folder, and prove that they are."),
+    "restore": ("cli.restore:restore", "Everything back from the share and an identity alone."),
     "calibrate": ("cli.calibrate:calibrate", "Which attributes this ROIS changes by itself."),
     "demo": ("cli.demo:demo", "Two nights of a simulated department, in a folder of its own."),
 }

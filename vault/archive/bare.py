@@ -137,6 +137,10 @@ class BareRepository:
         for data in trees.new_trees(self._root(parent), self._root(commit), self._read_tree):
             yield GitObject("tree", data)
 
+    def has(self, oid: str) -> bool:
+        """Whether the repository has an object of this id."""
+        return self._objects.has(oid)
+
     def size(self, oid: str) -> int:
         """Return a blob's size in bytes."""
         return self._objects.size(oid)
@@ -213,6 +217,12 @@ class BareRepository:
             self._write([commit, *tree_objects, *blobs])
             self._move_ref(f"refs/heads/{branch}", commit.oid)
             return commit.oid
+
+    def add(self, objects: list[PackObject]) -> None:
+        """Add objects that no ref leads to yet, as one pack, durably. Errors: as of `commit_edits`."""
+        with self._writing():
+            self._sweep()
+            self._write(objects)
 
     def _write(self, objects: list[PackObject]) -> None:
         """Write the objects that are not there yet as one pack."""

@@ -35,6 +35,10 @@ class Objects:
         self._path = path
         self._odb = repository.odb
 
+    def has(self, oid: str) -> bool:
+        """Whether there is an object of this id."""
+        return oid in self._odb
+
     def size(self, oid: str) -> int:
         """Return an object's size in bytes, without reading it. Raises IntegrityError when it is not there."""
         try:

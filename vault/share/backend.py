@@ -4,13 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
 from vault.errors import ShareError, UsageError
 
-ALLOWED = "a folder's absolute path, or file:///path/of/folder"
+ALLOWED = "a folder's absolute path, file:///path/of/folder, smb://server[:port]/share/folder, or s3://bucket/prefix"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a share asks of whoever comes, beside its URL."""
+
+    user: str | None = None
+    """Account of the file server, or access key of the object store."""
+    password: str | None = field(default=None, repr=False)
+    endpoint: str | None = None
+    """URL of the object store, where it is not Amazon's."""
+    region: str | None = None
+    object_lock: float | None = None
+    """Seconds for which the object store must not let anybody remove what is put."""
+    timeout: float = 60.0
+    """Seconds until a server that says nothing counts as away."""
 
 
 class ShareUnavailableError(ShareError):
@@ -61,8 +78,17 @@ class Share(Protocol):
         """Remove `name`; no error if it is not there."""
 
 
-def open_share(url: str) -> Share:
+def open_share(url: str, access: Access | None = None) -> Share:  # noqa: ARG001  # a folder asks nothing
     """Return the backend for `url` without touching the share; raises UsageError that says what is allowed."""
+    parts = urlsplit(url)
+    if parts.username or parts.password:
+        raise UsageError(
+            "share.url holds an account: name it in `user`, and its password in a `password_file`"
+        )
+    return _folder(url)
+
+
+def _folder(url: str) -> Share:
     from vault.share.folder import FolderShare  # noqa: PLC0415  # it knows this module
 
     parts = urlsplit(url)

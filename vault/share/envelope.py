@@ -134,8 +134,8 @@ def parse_identities(text: str) -> Identities:
     return Identities(tuple(found))
 
 
-def decrypt(source: Readable, size: int, target: Writable, identities: Identities) -> int:
-    """Decrypt an envelope of `size` bytes into `target`; returns how many bytes of plaintext it holds.
+def decrypt(source: Readable, target: Writable, identities: Identities) -> int:
+    """Decrypt the envelope that is all of `source` into `target`; returns how many bytes of plaintext it holds.
 
     What was written counts only if this returns: a damaged envelope may give its beginning away before the damage is
     met. Raises IntegrityError when it is damaged, cut off or not for these identities, and what source or target
@@ -153,7 +153,7 @@ def decrypt(source: Readable, size: int, target: Writable, identities: Identitie
     for failed in (writer.error, reader.error):
         if failed is not None:
             raise failed
-    if writer.count != plaintext_size(size - header_size(reader.head)):
+    if writer.count != plaintext_size(reader.count - header_size(reader.head)):
         raise IntegrityError("an encrypted file did not give as many bytes as its length says")
     return writer.count
 

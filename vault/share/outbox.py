@@ -131,7 +131,7 @@ class Outbox:
         return result
 
     def _deliver_all(self, names: list[str], share: Share, result: Delivered, progress: Progress) -> None:
-        begun = self.folder / (_BEGUN + hashlib.sha256(share.place.encode()).hexdigest()[:16])
+        begun = self._begun(share.place)
         empty = share.begin(first=not begun.exists())
         if empty and any(self.folder.glob(f"{_BEGUN}*")):
             result.failed.append(Failure("share", f"the share {share.place} is new and empty: {_MOVED}"))
@@ -139,6 +139,13 @@ class Outbox:
         self._deliver_some([name for name in names if name not in last], share, result, progress, begun)
         if result.pending == len(last):  # a manifest speaks of nothing that is not there
             self._deliver_some(last, share, result, progress, begun)
+
+    def mark_begun(self, place: str) -> None:
+        """Note that the share at `place` has what came before: it is no new one."""
+        files.write_file(self._begun(place), b"", replace=True)
+
+    def _begun(self, place: str) -> Path:
+        return self.folder / (_BEGUN + hashlib.sha256(place.encode()).hexdigest()[:16])
 
     def _deliver_some(
         self, names: list[str], share: Share, result: Delivered, progress: Progress, begun: Path

@@ -1,0 +1,335 @@
+"""The vault is gone: the share and an identity alone give it back."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyrage
+import pytest
+from share_kit import SharedVault, refs
+
+from vault.archive.bare import BareRepository
+from vault.archive.repository import PatientRepository, all_repositories
+from vault.config import load
+from vault.errors import ExitCode, IntegrityError, ShareError, UsageError, VaultError
+from vault.keys import read_pseudonym_key
+from vault.restore import Report, restore
+from vault.share import layout
+from vault.share.backend import ShareUnavailableError, open_share
+from vault.share.envelope import Identities, parse_identities
+from vault.share.folder import FolderShare
+from vault.share.needed import manifests
+
+WEIRD = "Müller ^/.."
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> SharedVault:
+    """A vault whose share is full; nobody changes it."""
+    return SharedVault(tmp_path_factory.mktemp("made") / "vault").usual()
+
+
+@pytest.fixture
+def share(made: SharedVault, tmp_path: Path) -> Path:
+    """A copy of its share, to be damaged."""
+    return Path(shutil.copytree(made.share, tmp_path / "share"))
+
+
+def identities(vault: SharedVault) -> Identities:
+    return parse_identities(vault.identity.read_text())
+
+
+def run(made: SharedVault, share: Path, to: Path, **options: object) -> Report:
+    return restore(FolderShare(share), identities(made), to, **options)  # type: ignore[arg-type]
+
+
+def blob(made: SharedVault, share: Path, patient: str, path: str) -> Path:
+    """Where the share has a file of a patient's last night."""
+    repository = PatientRepository.open(made.folder, patient)
+    assert repository
+    key = read_pseudonym_key(made.config.vault.pseudonym_key)
+    return share / layout.blob_name(key, repository.tree(repository.tip())[path])
+
+
+def test_a_destroyed_vault_comes_back_by_the_commit_ids_it_had(tmp_path: Path) -> None:
+    vault = SharedVault(tmp_path / "vault").usual()
+    lost = refs(vault.folder)
+    assert len(lost) == 4
+    shutil.copy(vault.identity, tmp_path / "recovery.txt")
+    shutil.rmtree(vault.folder)
+    done = subprocess.run(
+        [Path(sys.executable).with_name("vault"), "--json", "restore", "--from", vault.share.as_uri(),
+         "--identity", tmp_path / "recovery.txt", "--to", tmp_path / "new"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    assert refs(tmp_path / "new") == lost
+    assert report["signers"][0].startswith("SHA256:")
+    assert "signing_key is missing" in report["todo"][0]
+    for path in [
+        *(tmp_path / "new/repos").glob("*.git"),
+        tmp_path / "new/ledger.git",
+        tmp_path / "new/overview.git",
+    ]:
+        git = ["git", f"--git-dir={path}"]
+        subprocess.run([*git, "fsck", "--strict", "--full"], check=True, capture_output=True)
+        branch = "hourly" if path.name == "overview.git" else "main"
+        subprocess.run([*git, "verify-commit", branch], check=True, capture_output=True)
+        assert path.stat().st_mode & 0o777 == 0o700
+    subprocess.run(["git", "clone", "-q", tmp_path / "new/repos/4711.git", tmp_path / "checkout"], check=True)
+    sums = "find . -name SHA256SUMS -execdir sha256sum --quiet -c {} +"
+    subprocess.run(["sh", "-c", sums], cwd=tmp_path / "checkout", check=True)
+    assert not (tmp_path / "new/restoring").exists()
+    config = load(tmp_path / "new/vault.toml")
+    assert config.vault.root == (tmp_path / "new")
+    log = subprocess.run(
+        [Path(sys.executable).with_name("vault"), "-c", tmp_path / "new/vault.toml", "log", "4711"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert log.returncode == 0, log.stderr
+
+
+def test_the_restored_vault_goes_on_where_the_old_one_stopped(
+    made: SharedVault, share: Path, tmp_path: Path
+) -> None:
+    run(made, share, tmp_path / "new")
+    text = (tmp_path / "new/vault.toml").read_text().replace(made.share.as_uri(), share.as_uri())
+    (tmp_path / "new/vault.toml").write_text(text)
+    (tmp_path / "new/keys/signing_key").touch(mode=0o600)
+    shutil.copy(made.folder / "keys/signing_key", tmp_path / "new/keys/signing_key")
+    new = made.__class__.__new__(SharedVault)
+    new.folder, new.config, new.signer = tmp_path / "new", load(tmp_path / "new/vault.toml"), made.signer
+    new.signers, new.events = made.signers, 2
+    before = {path.name for path in share.rglob("*.age")}
+    assert new.deliver().sent <= 2  # vault.toml, which names another share now, and the manifest
+    new.night("4711", 9, objects=1)
+    new.event()
+    assert new.deliver().failed == []
+    assert len({path.name for path in share.rglob("*.age")} - before) == 2 + 5 + 3
+
+
+def test_one_patient_alone(made: SharedVault, share: Path, tmp_path: Path) -> None:
+    report = run(made, share, tmp_path / "new", patient_id=WEIRD)
+    assert report.exit_code == ExitCode.DONE
+    assert [path.name for path in (tmp_path / "new/repos").iterdir()] == [
+        repository.path.name for repository in all_repositories(made.folder) if repository.patient_id == WEIRD
+    ]
+    assert run(made, share, tmp_path / "new", patient_id="4711").exit_code == ExitCode.DONE
+    assert {repository.patient_id for repository in all_repositories(tmp_path / "new")} == {WEIRD, "4711"}
+    with pytest.raises(VaultError, match="check the ID"):
+        run(made, share, tmp_path / "new", patient_id="nobody")
+
+
+def test_a_patient_who_is_not_in_the_newest_manifest_comes_from_an_older_one(tmp_path: Path) -> None:
+    vault = SharedVault(tmp_path / "vault").usual()
+    shutil.rmtree(vault.folder / "repos/4711.git")
+    vault.event()
+    vault.deliver()
+    report = run(vault, vault.share, tmp_path / "new", patient_id="4711")
+    assert report.exit_code == ExitCode.PARTIAL
+    assert report.generation == 2
+    assert "older state" in report.failed[0].reason
+    assert PatientRepository.open(tmp_path / "new", "4711")
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "emptied", "gone", "another's", "swapped"])
+def test_one_damaged_file_costs_its_patient_and_nobody_else(
+    made: SharedVault, share: Path, tmp_path: Path, damage: str
+) -> None:
+    victim = blob(made, share, "4711", "dicom/CT/1.2/1.2.0.dcm")
+    whole = victim.read_bytes()
+    if damage == "gone":
+        victim.unlink()
+    elif damage == "another's":
+        recipient = pyrage.x25519.Identity.from_str(made.identity.read_text().split()[-1]).to_public()
+        victim.write_bytes(pyrage.encrypt(b"ransom", [recipient]))
+    elif damage == "swapped":
+        shutil.copy(blob(made, share, "4711", "dicom/CT/1.2/1.2.1.dcm"), victim)
+    else:
+        middle = len(whole) // 2
+        flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+        victim.write_bytes({"flipped": flipped, "cut": whole[:-1], "emptied": b""}[damage])
+    report = run(made, share, tmp_path / "new")
+    assert report.exit_code == ExitCode.INTEGRITY
+    (lost,) = (one for one in report.repositories if one.failed)
+    assert lost.patient_id == "4711"
+    assert refs(tmp_path / "new") == {
+        name: found for name, found in refs(made.folder).items() if name != "4711.git"
+    }
+    victim.write_bytes(whole)  # it is found after all
+    again = run(made, share, tmp_path / "new")
+    assert again.exit_code == ExitCode.DONE
+    assert next(one for one in again.repositories if one.patient_id == "4711").fetched == 1
+    assert refs(tmp_path / "new") == refs(made.folder)
+
+
+@pytest.mark.parametrize("damage", ["commit", "ledger"])
+def test_a_lost_commit_is_said(made: SharedVault, share: Path, tmp_path: Path, damage: str) -> None:
+    key = read_pseudonym_key(made.config.vault.pseudonym_key)
+    path = made.folder / ("repos/4711.git" if damage == "commit" else "ledger.git")
+    oid = BareRepository(path).tip()
+    assert oid
+    (share / layout.commit_name(key, oid, layout.HISTORY if damage == "commit" else layout.LEDGER)).unlink()
+    report = run(made, share, tmp_path / "new")
+    assert report.exit_code == ExitCode.INTEGRITY
+    assert [one.path for one in report.repositories if one.failed] == [
+        "repos/4711.git" if damage == "commit" else "ledger.git"
+    ]
+
+
+def test_a_manifest_that_is_damaged_or_forged_gives_way_to_the_one_before(tmp_path: Path) -> None:
+    vault = SharedVault(tmp_path / "vault").usual()
+    before = refs(vault.folder)
+    vault.night("4711", 7)
+    vault.event()
+    vault.deliver()
+    newest, older = manifests(FolderShare(vault.share).list(layout.MANIFESTS))
+    whole = (vault.share / newest).read_bytes()
+    secret = pyrage.x25519.Identity.from_str(vault.identity.read_text().split()[-1])
+    text = pyrage.decrypt((vault.share / older).read_bytes(), [secret]).replace(
+        b"generation 2", b"generation 3"
+    )
+    for number, forged in enumerate((whole[:-3], b"", pyrage.encrypt(text, [secret.to_public()]))):
+        (vault.share / newest).write_bytes(forged)
+        report = run(vault, vault.share, tmp_path / f"new{number}")
+        assert report.exit_code == ExitCode.INTEGRITY
+        assert report.generation == 2
+        assert "older state" in report.failed[0].reason
+        assert refs(tmp_path / f"new{number}") == before
+    (vault.share / older).unlink()
+    with pytest.raises(IntegrityError, match="none of the 1 manifests"):
+        run(vault, vault.share, tmp_path / "none")
+
+
+def test_signers_of_one_s_own_are_believed_and_no_others(
+    made: SharedVault, share: Path, tmp_path: Path
+) -> None:
+    assert run(made, share, tmp_path / "new", signers=made.signers).exit_code == ExitCode.DONE
+    other = SharedVault(tmp_path / "other", url="file:///nowhere")
+    with pytest.raises(IntegrityError, match="does not list"):
+        run(made, share, tmp_path / "not", signers=other.signers)
+
+
+def test_another_identity_opens_nothing(made: SharedVault, share: Path, tmp_path: Path) -> None:
+    stranger = parse_identities(str(pyrage.x25519.Identity.generate()))
+    with pytest.raises(IntegrityError, match="not encrypted to this identity"):
+        restore(FolderShare(share), stranger, tmp_path / "new")
+
+
+def test_a_share_that_is_away_or_is_none_is_said(made: SharedVault, tmp_path: Path) -> None:
+    with pytest.raises(ShareUnavailableError):
+        run(made, tmp_path / "nothing", tmp_path / "new")
+    (tmp_path / "empty/v1").mkdir(parents=True)
+    with pytest.raises(ShareError, match="holds no manifest"):
+        run(made, tmp_path / "empty", tmp_path / "new")
+
+
+def test_a_folder_that_is_something_else_is_refused(made: SharedVault, share: Path, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/letter.txt").write_text("mine")
+    with pytest.raises(UsageError, match="holds other things"):
+        run(made, share, tmp_path / "home")
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["letter.txt"]
+
+
+def test_going_away_in_the_middle_is_gone_on_with(
+    made: SharedVault, share: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = 12
+    true_read = FolderShare.read
+
+    def read(self: FolderShare, name: str) -> object:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise ShareUnavailableError("the share is away")
+        return true_read(self, name)
+
+    monkeypatch.setattr(FolderShare, "read", read)
+    report = run(made, share, tmp_path / "new")
+    assert report.exit_code in (ExitCode.PARTIAL, ExitCode.FAILED)
+    assert any("goes on from here" in failure.reason for one in report.repositories for failure in one.failed)
+    monkeypatch.undo()
+    assert run(made, share, tmp_path / "new").exit_code == ExitCode.DONE
+    assert refs(tmp_path / "new") == refs(made.folder)
+
+
+def test_a_full_disk_is_said_and_more_room_is_enough(
+    made: SharedVault, share: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: BareRepository, objects: list[object]) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(BareRepository, "add", full)
+    report = run(made, share, tmp_path / "new")
+    assert report.exit_code == ExitCode.FAILED
+    assert "No space left on device: make room" in report.repositories[0].failed[0].reason
+    monkeypatch.undo()
+    assert run(made, share, tmp_path / "new").exit_code == ExitCode.DONE
+
+
+def test_killed_anywhere_the_next_run_finishes(made: SharedVault, share: Path, tmp_path: Path) -> None:
+    command = [Path(sys.executable).with_name("vault"), "restore", "--from", share.as_uri(),
+               "--identity", made.identity, "--to", tmp_path / "new"]  # fmt: skip
+    for delay in (0.3, 0.45, 0.6, 0.8):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    report = run(made, share, tmp_path / "new")
+    assert report.exit_code == ExitCode.DONE
+    assert refs(tmp_path / "new") == refs(made.folder)
+    for path in (tmp_path / "new/repos").glob("*.git"):
+        subprocess.run(["git", f"--git-dir={path}", "fsck", "--strict"], check=True, capture_output=True)
+    assert not (tmp_path / "new/restoring").exists()
+
+
+@pytest.mark.parametrize("at", range(1, 40, 3))
+def test_ended_at_any_write_the_next_run_finishes(
+    made: SharedVault, share: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """Every rename is where something becomes so; the process ends there."""
+
+    class Gone(BaseException):
+        pass
+
+    count = 0
+    true_rename, true_replace = Path.rename, Path.replace
+
+    def gone(true: object) -> object:
+        def wrapped(self: Path, target: Path) -> Path:
+            nonlocal count
+            count += 1
+            if count == at:
+                raise Gone
+            return true(self, target)  # type: ignore[operator,no-any-return]
+
+        return wrapped
+
+    monkeypatch.setattr(Path, "rename", gone(true_rename))
+    monkeypatch.setattr(Path, "replace", gone(true_replace))
+    with contextlib.suppress(Gone):
+        run(made, share, tmp_path / "new")
+    monkeypatch.undo()
+    assert run(made, share, tmp_path / "new").exit_code == ExitCode.DONE
+    assert refs(tmp_path / "new") == refs(made.folder)
+
+
+def test_no_name_of_a_patient_is_in_what_fails(made: SharedVault, share: Path, tmp_path: Path) -> None:
+    blob(made, share, WEIRD, "dicom/CT/1.2/1.2.0.txt").write_bytes(b"x")
+    report = run(made, share, tmp_path / "new")
+    (lost,) = (one for one in report.repositories if one.failed)
+    assert "Müller" not in str(lost.failed)
+
+
+def test_open_share_takes_no_account_in_the_url() -> None:
+    with pytest.raises(UsageError, match="password_file"):
+        open_share("smb://me:secret@nas/backup")

@@ -1,0 +1,148 @@
+"""From the share back to the exact bytes: envelopes are opened, and what comes out is what its id says, or nothing."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from vault.archive import smallpack
+from vault.archive.blobs import Blob, Bytes, hash_file
+from vault.archive.smallpack import GitObject
+from vault.errors import IntegrityError, VaultError
+from vault.files import CHUNK
+from vault.share import envelope, layout
+from vault.share.backend import Share, ShareUnavailableError
+from vault.share.envelope import Identities
+
+AT_ONCE = 4
+"""Files fetched at the same time: they wait for the disk, or for the network, together."""
+
+IN_MEMORY = 1 << 20
+"""Bytes of ciphertext up to which a file is opened in memory; a larger one goes through a file of our own."""
+
+AHEAD = 48
+"""Files that may wait, opened, for their turn: bounds the memory."""
+
+LARGEST_PACK = 1 << 30
+"""Bytes of the largest commit, with its folders, that is read."""
+
+
+class MissingError(IntegrityError):
+    """The share does not have what it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetcher:
+    """Opens what lies on one share, with the identities that can."""
+
+    share: Share
+    identities: Identities
+
+    def read(self, name: str, limit: int) -> bytes:
+        """Return the plaintext of the file `name`, of at most `limit` bytes. Raises IntegrityError, ShareError."""
+        target = _Bounded(limit)
+        self._decrypt(name, target)
+        return target.getvalue()
+
+    def commit(self, key: bytes, oid: str, folder: str = layout.HISTORY) -> list[GitObject]:
+        """Return the commit `oid` and what came with it, the commit first."""
+        objects = list(smallpack.decode(self.read(layout.commit_name(key, oid, folder), LARGEST_PACK)))
+        if not objects or objects[0].kind != "commit" or objects[0].oid != oid:
+            raise IntegrityError(f"the share holds something else where the commit {oid} should be")
+        return objects
+
+    def blob(self, key: bytes, oid: str, workspace: Path) -> Blob:
+        """Return the blob `oid`, in memory or as a file in `workspace`, which the caller removes."""
+        name = layout.blob_name(key, oid)
+        found: Blob
+        if self._size(name) <= IN_MEMORY:
+            found = Bytes(self.read(name, IN_MEMORY))
+        else:
+            descriptor, path = tempfile.mkstemp(dir=workspace)
+            with open(descriptor, "wb", buffering=0) as file:  # noqa: PTH123  # it is a descriptor
+                self._decrypt(name, file)
+            found = hash_file(Path(path))
+        if found.oid != oid:
+            raise IntegrityError("the share holds something else where an object of the patient should be")
+        return found
+
+    def blobs(
+        self, key: bytes, oids: Iterable[str], workspace: Path
+    ) -> Iterator[tuple[str, Blob | VaultError]]:
+        """Yield each blob, or why it could not be had, in order; several are fetched at the same time.
+
+        Raises ShareUnavailableError, after which no other would fare better, and OSError of our own disk.
+        """
+        waiting: list[tuple[str, Future[Blob]]] = []
+        with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="fetch") as pool:
+            try:
+                for oid in oids:
+                    waiting.append((oid, pool.submit(self.blob, key, oid, workspace)))
+                    if len(waiting) >= AHEAD:
+                        yield _outcome(*waiting.pop(0))
+                while waiting:
+                    yield _outcome(*waiting.pop(0))
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _decrypt(self, name: str, target: envelope.Writable) -> None:
+        try:
+            with self.share.read(name) as file:
+                envelope.decrypt(_Pieces(file), target, self.identities)
+        except ShareUnavailableError:
+            raise self._missing(name) from None
+
+    def _size(self, name: str) -> int:
+        try:
+            return self.share.size(name)
+        except ShareUnavailableError:
+            raise self._missing(name) from None
+
+    def _missing(self, name: str) -> VaultError:
+        """Tell a file that is not there from a share that is away, which looks the same from below."""
+        if self.share.exists(name):
+            return ShareUnavailableError(f"the share {self.share.place} went away while it was read")
+        return MissingError(f"the share does not have {name}")
+
+
+def _outcome(oid: str, work: Future[Blob]) -> tuple[str, Blob | VaultError]:
+    try:
+        return oid, work.result()
+    except ShareUnavailableError:
+        raise
+    except VaultError as error:
+        return oid, error
+
+
+class _Pieces:
+    """A file read in large pieces, whatever small ones are asked for: fewer round trips on a network."""
+
+    def __init__(self, file: envelope.Readable) -> None:
+        self._file = file
+        self._rest = memoryview(b"")
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes, none at the end."""
+        if not self._rest:
+            self._rest = memoryview(self._file.read(CHUNK))
+        end = len(self._rest) if size < 0 else size
+        piece, self._rest = bytes(self._rest[:end]), self._rest[end:]
+        return piece
+
+
+class _Bounded(io.BytesIO):
+    """Takes `limit` bytes and no more, so that nobody's file can take all memory."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def write(self, data: bytes, /) -> int:  # type: ignore[override]
+        """Take `data`; raises IntegrityError where it is too much."""
+        if self.tell() + len(data) > self._limit:
+            raise IntegrityError("a file on the share is larger than such a file can be")
+        return super().write(data)
