@@ -2,7 +2,7 @@
 
 import pytest
 
-from vault.normal.lines import Line, parse
+from vault.normal.lines import Line, of_keywords, parse
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,19 @@ def test_a_line_is_taken_apart(text, path, vr, value, keyword, tag):
     (line,) = parse([b"normal-form 1\n", text.encode() + b"\n", b"\n"])
     assert line == Line(path, vr, value)
     assert (line.keyword, line.tag) == (keyword, tag)
+
+
+def test_lines_are_chosen_by_their_element():
+    wanted = [
+        b"BeamDose DS 2\n",
+        b"FractionGroupSequence[1].ReferencedBeamSequence[2.25.1].BeamDose DS 2\n",
+        b'X["a b.c"].BeamDose DS 1\n',
+        b"{A BeamDose}(0029,xx10)[1].BeamDose DS 1\n",
+    ]
+    others = [
+        b"normal-form 1\n",
+        b"BeamDoseX DS 2\n",
+        b"BeamDose[1].Other DS 2\n",
+        b"BeamDose[1] SQ empty item\n",
+    ]
+    assert list(of_keywords([*others, *wanted], {b"BeamDose"})) == wanted

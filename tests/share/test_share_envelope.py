@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import subprocess
@@ -39,7 +38,7 @@ def test_stock_age_gives_the_exact_bytes(tmp_path: Path, size: int, identity: ob
     with (tmp_path / "x.age").open("wb") as file:
         sealed = envelope.encrypt(io.BytesIO(plain), size, file, RECIPIENTS)
     data = (tmp_path / "x.age").read_bytes()
-    assert sealed == envelope.Sealed(hashlib.sha256(data).hexdigest(), len(data))
+    assert sealed == len(data)
     (tmp_path / "key.txt").write_text(f"{identity}\n")
     opened = subprocess.run(
         ["age", "-d", "-i", str(tmp_path / "key.txt"), str(tmp_path / "x.age")],

@@ -19,7 +19,7 @@ from vault.files import CHUNK
 from vault.model import Failure, FoundObject, ObjectKey, PatientOutcome, Retrieval
 from vault.names import safe_name
 from vault.normal.dicom import normal_form
-from vault.normal.lines import Line, parse
+from vault.normal.lines import Line, of_keywords, parse
 from vault.normal.volatile import VolatileTable
 from vault.rois.inbox import InboxObject
 
@@ -231,14 +231,19 @@ class Stage:
         return {}
 
     def _lines(self, blob: Blob | str) -> Iterator[Line]:
+        """The lines of a normal form that a summary is made of."""
         if isinstance(blob, str):
             with self._open_blob(blob) as stream:
-                yield from parse(lines_of(stream))
+                yield from _summed_up(lines_of(stream))
         elif isinstance(blob, File):
             with blob.path.open("rb") as form:
-                yield from parse(lines_of(form))
+                yield from _summed_up(lines_of(form))
         else:
-            yield from parse(blob.data.splitlines(keepends=True))
+            yield from _summed_up(blob.data.splitlines(keepends=True))
+
+
+def _summed_up(text: Iterable[bytes]) -> Iterator[Line]:
+    return parse(of_keywords(text, summary.KEYWORDS))
 
 
 def lines_of(stream: Readable) -> Iterator[bytes]:

@@ -44,6 +44,23 @@ _RECORD_BEAM = re.compile(
     r"TreatmentSession(?:Ion)?BeamSequence\[.*\]\.(CurrentFractionNumber|TreatmentTerminationStatus)"
 )
 
+KEYWORDS = frozenset(
+    keyword.encode()
+    for keyword in (
+        *_DEMOGRAPHICS,
+        *_PLAN,
+        *_RECORD,
+        "NumberOfFractionsPlanned",
+        "BeamDose",
+        "BeamMeterset",
+        "DeliveredPrimaryMeterset",
+        "ReferencedSOPInstanceUID",
+        "CurrentFractionNumber",
+        "TreatmentTerminationStatus",
+    )
+)
+"""The elements that any entry is made of; the other lines of a normal form need not be parsed."""
+
 Summary = dict[str, Any]
 
 WHOLE = 0.995

@@ -8,7 +8,6 @@ format prescribes for them (https://age-encryption.org/v1).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -58,14 +57,6 @@ class Identities:
     parsed: tuple[Any, ...] = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
-    """What an envelope came to: the ciphertext's SHA-256 and its length in bytes."""
-
-    sha256: str
-    size: int
-
-
 def parse_recipients(keys: Iterable[str]) -> Recipients:
     """Parse public keys (`age1…`); raises ConfigError that names the one at fault."""
     keys = tuple(keys)
@@ -91,11 +82,12 @@ def _recipient(key: str) -> Any:
         ) from error
 
 
-def encrypt(source: Readable, size: int, target: Writable, recipients: Recipients) -> Sealed:
+def encrypt(source: Readable, size: int, target: Writable, recipients: Recipients) -> int:
     """Encrypt exactly `size` bytes of `source` into `target`, a part at a time, in memory of one size.
 
-    Making the result durable (fsync) is the caller's part. Raises what the source or target raised (OSError),
-    and IntegrityError when the source held more or fewer bytes than `size` or the ciphertext is not whole.
+    Returns the ciphertext's length in bytes. Making it durable (fsync) is the caller's part. Raises what the source
+    or target raised (OSError), and IntegrityError when the source held more or fewer bytes than `size` or the
+    ciphertext is not whole.
     """
     reader, writer = _GuardedReader(source), _GuardedWriter(target)
     try:
@@ -113,7 +105,7 @@ def encrypt(source: Readable, size: int, target: Writable, recipients: Recipient
         raise IntegrityError(
             f"the encrypted file has {writer.count} bytes and should have {expected}: it is not whole"
         )
-    return Sealed(writer.digest.hexdigest(), writer.count)
+    return writer.count
 
 
 def parse_identities(text: str) -> Identities:
@@ -236,16 +228,14 @@ class _Counted:
 
 
 class _GuardedWriter(_Counted):
-    """Hashes what the target took, too."""
+    """Keeps the beginning of what the target took, too."""
 
     def __init__(self, target: Writable) -> None:
         super().__init__(target)
-        self.digest = hashlib.sha256()
         self.head = b""
 
     def write(self, data: bytes) -> int:
         super().write(data)
-        self.digest.update(data)
         if len(self.head) < HEADER_LIMIT:
             self.head += data[: HEADER_LIMIT - len(self.head)]
         return len(data)
