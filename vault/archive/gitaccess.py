@@ -31,6 +31,7 @@ for _level in (ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL):
 pygit2.settings.mwindow_file_limit = _OPEN_FILES
 pygit2.settings.enable_fsync_gitdir(True)
 pygit2.settings.enable_strict_hash_verification(True)
+pygit2.settings.disable_pack_keep_file_checks(True)  # a look at the disk for each pack, and there are none
 
 
 def open_repository(path: Path) -> pygit2.Repository:

@@ -13,12 +13,12 @@ import stat
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_private_key
+from typing import TYPE_CHECKING
 
 from vault.errors import ConfigError, IntegrityError
+
+if TYPE_CHECKING:  # `vault status` and `vault diff` sign nothing, and need not wait for it
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 NAMESPACE = b"git"
 KEY_TYPE = b"ssh-ed25519"
@@ -36,7 +36,7 @@ class Signer:
     def __init__(self, key: Ed25519PrivateKey, path: Path | None = None) -> None:
         self._key = key
         self._path = path
-        self._public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        self._public = key.public_key().public_bytes_raw()
 
     @classmethod
     def load(cls, path: Path) -> Signer:
@@ -45,6 +45,10 @@ class Signer:
         Raises ConfigError, saying what to do, when it is missing, readable by others, not a key, protected by a
         passphrase (nobody is there at night to type it) or not Ed25519.
         """
+        from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
+        from cryptography.hazmat.primitives.serialization import load_ssh_private_key  # noqa: PLC0415
+
         data = _read_private(path)
         try:
             key = load_ssh_private_key(data, password=None)
@@ -98,6 +102,9 @@ def verify(payload: bytes, armored: str, allowed: frozenset[bytes], namespace: b
 
     Raises IntegrityError when it is no SSH signature, not of `payload`, or not by one of the `allowed` keys.
     """
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
+
     try:
         public, signature = _parse(armored, namespace)
         if public in allowed:

@@ -32,7 +32,6 @@ from vault.compare.rules import SEVERITIES, Rules, load, worst
 from vault.compare.titles import title
 from vault.files import CHUNK
 from vault.model import AttributeChange, Change
-from vault.normal.dicom import normal_form
 from vault.normal.volatile import SHIPPED, VolatileTable
 
 LARGEST_FORM = 256 << 20
@@ -267,6 +266,8 @@ class _Comparison:
 
     def _normalized(self, oid: str, volatile: VolatileTable) -> bytes | None:
         """The normal form of an object of the repository, made anew."""
+        from vault.normal.dicom import normal_form  # noqa: PLC0415  # seldom needed, and `vault diff` is waited for
+
         form = io.BytesIO()
         # without a name, so that no way out leaves patient data behind; beside the repository, on its encrypted disk
         with tempfile.TemporaryFile(dir=self.repository.path) as copy:
