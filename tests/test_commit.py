@@ -56,6 +56,20 @@ def test_two_processes_make_what_one_makes(tmp_path, vault, corpus, monkeypatch)
     assert not multiprocessing.active_children()
 
 
+def test_no_process_is_started_for_what_the_vault_has(vault, corpus, monkeypatch) -> None:
+    inbox = vault.fill_inbox(corpus)
+    committed(vault, inbox)
+    monkeypatch.setattr(commit, "WORTH", 1)
+    monkeypatch.setattr(commit, "_Worker", None)
+    again = committed(vault, inbox)
+    assert {len(files) for files in corpus.patients.values()} == {
+        result.outcome.unchanged + len(result.outcome.added) for result in again.values()
+    }
+    monkeypatch.setattr(commit, "MANY", len(corpus.patients))
+    with pytest.raises(TypeError):  # many patients are shared out whatever they bring
+        committed(vault, inbox)
+
+
 def test_what_was_committed_waits_for_the_share(vault, corpus) -> None:
     committed(vault, vault.fill_inbox(corpus))
     fresh = [path.name for path in (vault.root / "outbox" / ".fresh").iterdir()]

@@ -26,7 +26,7 @@ from vault.model import Failure, PatientID, PatientOutcome, RunID
 from vault.normal import VERSION
 from vault.normal.dicom import normal_form
 from vault.normal.volatile import VolatileTable
-from vault.rois.inbox import Inbox
+from vault.rois.inbox import Held, Inbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,17 @@ def commit_night(
         else:
             outcome.new_commit = base
     return outcome
+
+
+def held_blobs(root: Path, patient_id: PatientID) -> Held:
+    """The vault's last word on the blob id of each of a patient's objects, for the inbox to compare with.
+
+    Raises VaultError when the repository can't be read.
+    """
+    repository = PatientRepository.open(root, patient_id)
+    tip = repository.tip() if repository else None
+    tree = repository.tree(tip) if repository and tip else {}
+    return lambda name: tree.get(f"{DICOM}{name}")
 
 
 def _before_run(repository: PatientRepository | None, tip: str | None, run: RunID) -> str | None:

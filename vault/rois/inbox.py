@@ -154,6 +154,14 @@ class Inbox:
             else:
                 damaged.append(self._put_away(patient_id, path))
 
+    def news(self, patient_id: PatientID, held: Held) -> Iterator[int]:
+        """The size in bytes of each object of one patient that, by its receipt, the vault does not have as it is."""
+        receipts = self._receipts(patient_id)
+        for path in self._patient(patient_id).glob("*/*/*.dcm"):
+            name = path.relative_to(self._patient(patient_id)).as_posix()
+            if name not in receipts or held(name) != receipts[name]:
+                yield path.stat().st_size
+
     def _checked(self, patient_id: PatientID, path: Path, receipt: str | None) -> InboxObject | None:
         """The object; None when it is not what its receipt says, can't be read, or is filed under another name."""
         try:
