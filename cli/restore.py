@@ -68,7 +68,7 @@ def restore(
     vault restore --from file:///mnt/share/vault --identity recovery.txt --to /srv/vault
     vault restore --from smb://nas/backup/vault --user vault --password-file pw --identity recovery.txt --to /srv/vault
     """
-    from vault.config.model import read_secret
+    from vault.config.section import read_secret
     from vault.restore import restore as run_restore
     from vault.share.backend import Access, open_share
 

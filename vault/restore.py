@@ -21,7 +21,7 @@ from typing import Any
 from vault import restore_site
 from vault.archive import layout as bare_layout
 from vault.archive.bare import BareRepository
-from vault.archive.blobs import File
+from vault.archive.blobs import Blob, File
 from vault.archive.overview import Overview
 from vault.archive.pack import PackObject
 from vault.archive.rebuild import blobs_of, bring_commits, prove
@@ -258,17 +258,17 @@ class _Restore:
         """Fetch blobs and pack them, a batch at a time; returns their SHA-256. What can't be had is in the result."""
         digests: dict[str, str] = {}
         for batch in self._batches(key, missing, result):
-            repository.add(batch)
-            for item in batch:
-                digests[item.oid] = item.blob.sha256
+            repository.add([PackObject(blob.oid, "blob", blob) for blob in batch])
+            for blob in batch:
+                digests[blob.oid] = blob.sha256
                 result.fetched += 1
-                result.size += item.blob.size
-                if isinstance(item.blob, File):
-                    item.blob.path.unlink()
+                result.size += blob.size
+                if isinstance(blob, File):
+                    blob.path.unlink()
         return digests
 
-    def _batches(self, key: bytes, missing: list[str], result: Restored) -> Iterator[list[PackObject]]:
-        batch: list[PackObject] = []
+    def _batches(self, key: bytes, missing: list[str], result: Restored) -> Iterator[list[Blob]]:
+        batch: list[Blob] = []
         size = 0
         with _scratch(self._work) as scratch:
             for oid, blob in self._fetcher.blobs(key, missing, scratch):
@@ -277,7 +277,7 @@ class _Restore:
                     result.failed.append(Failure(f"object {oid[:12]}", str(blob)))
                     result.integrity |= isinstance(blob, IntegrityError)
                     continue
-                batch.append(PackObject(oid, "blob", blob))
+                batch.append(blob)
                 size += blob.size
                 if size >= BATCH_BYTES or len(batch) >= BATCH_FILES:
                     yield batch
