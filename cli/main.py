@@ -39,6 +39,12 @@ COMMANDS = {
     "show": ("cli.show:show", "One object of a patient, as text or as the bytes received."),
     "export": ("cli.export:export", "Write patients' exact files to a folder, and prove that they are."),
     "restore": ("cli.restore:restore", "Everything back from the share and an identity alone."),
+    "prune": (
+        "cli.prune:prune",
+        "Let go who is no longer treated; --dry-run says who, when and why not yet.",
+    ),
+    "hold": ("cli.hold:hold", "Keep a patient whatever retention says, or no longer."),
+    "emergency": ("cli.emergency:emergency", "Declare an emergency, which freezes pruning, or end it."),
     "calibrate": ("cli.calibrate:calibrate", "Which attributes this ROIS changes by itself."),
     "demo": ("cli.demo:demo", "Two nights of a simulated department, in a folder of its own."),
 }

@@ -56,10 +56,29 @@ def _overview(config: Config, found: Status) -> Iterator[tuple[str, str]]:
             "Quarantine",
             f"{count(found.quarantined, 'object')} in {found.root / 'quarantine'}, each with its reason",
         )
+    yield from _retention(found)
     for failure in found.damaged:
         yield "DAMAGED", f"{failure.subject}: {failure.reason}"
     for section, meaning in found.off.items():
         yield "Off", f"[{section}]: {meaning}"
+
+
+def _retention(found: Status) -> Iterator[tuple[str, str]]:
+    if found.emergency:
+        yield (
+            "EMERGENCY",
+            f"declared {minute(found.emergency)}: nothing is pruned until `vault emergency end`",
+        )
+    if found.held:
+        yield "Held", f"{printable(', '.join(found.held))}: kept whatever retention says"
+    if found.announced:
+        names = printable(", ".join(found.announced))
+        yield "Goes next", f"{names}: `vault prune --dry-run` says why, `vault hold PATIENT` keeps one"
+    if found.removals:
+        yield (
+            "Share",
+            f"{count(found.removals, 'ciphertext')} that nothing needs any more not removed there yet",
+        )
 
 
 def _last_run(found: Status) -> str:
@@ -134,6 +153,10 @@ def _as_json(found: Status) -> dict[str, Any]:
             "unshared": found.unshared,
         },
         "quarantined": found.quarantined,
+        "emergency": found.emergency.isoformat() if found.emergency else None,
+        "held": found.held,
+        "announced": found.announced,
+        "removals": found.removals,
         "damaged": {failure.subject: failure.reason for failure in found.damaged},
         "off": found.off,
         "patients": {

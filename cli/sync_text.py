@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from cli.prune import done_lines
 from cli.text import printable
 from vault.archive.message import kind_of
 from vault.model import Failure, PatientOutcome
@@ -32,6 +33,17 @@ def _lines(report: SyncReport) -> Iterator[str]:
     if report.not_in_census:
         yield f"{_count(report.not_in_census, 'patient')} of the vault not in tonight's census: kept as they are."
     yield from delivery_lines(report.delivered)
+    yield from _retention(report)
+
+
+def _retention(report: SyncReport) -> Iterator[str]:
+    """Who has gone, and who goes next; why nothing goes is for `vault prune --dry-run`."""
+    if report.retention is None:
+        return
+    if report.retention.announced:
+        names = printable(", ".join(report.retention.announced))
+        yield f"Goes the next night, no longer treated: {names}. `vault hold PATIENT` keeps one."
+    yield from done_lines(report.retention)
 
 
 def _account(report: SyncReport) -> Iterator[str]:

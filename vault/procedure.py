@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pluggy
 
+from vault.archive.swap import settle
 from vault.config import Config
 from vault.delivery import open_outbox
 from vault.errors import VaultError
@@ -43,6 +44,8 @@ def tidy(root: Path, folders: Sequence[str]) -> None:
     """Remove what a crash left half written; everything whole is kept, and picked up by the run."""
     shutil.rmtree(root / "work", ignore_errors=True)
     open_outbox(root).discard_fresh()
+    settle(root)
+    settle(root / "repos")
     for folder in (*folders, "outbox", "repos"):
         sweep(root / folder)
 

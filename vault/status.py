@@ -15,6 +15,8 @@ from vault.config import Config
 from vault.errors import ConfigError, VaultError
 from vault.keys import Pseudonyms
 from vault.model import Failure
+from vault.retention import standing
+from vault.retention.lists import waiting
 from vault.share.mirror import BRANCHES, history_ref, shared_ref
 
 RUNS_READ = 60
@@ -55,6 +57,14 @@ class Status:
     waiting: int = 0
     """Encrypted files in the outbox."""
     quarantined: int = 0
+    emergency: datetime | None = None
+    """Since when an emergency is declared."""
+    held: list[str] = field(default_factory=list)
+    """Patients whom retention may not touch."""
+    announced: list[str] = field(default_factory=list)
+    """Patients whom the last digest named: they go the night after it, unless somebody objects."""
+    removals: int = 0
+    """Ciphertexts that nothing needs any more and that wait to be removed from the share."""
     off: dict[str, str] = field(default_factory=dict)
     """Sections that the configuration leaves out, and what that means."""
 
@@ -103,6 +113,7 @@ def _add_runs(result: Status, pseudonyms: Pseudonyms) -> None:
     ledger = Ledger(result.root)
     if not ledger.head():
         return
+    _add_retention(result, ledger, pseudonyms)
     result.last_hour = next(ledger.events("hourly"), None)
     unknown = {pseudonyms.of(patient): entry for patient, entry in result.patients.items()}
     for run in islice(ledger.events("runs"), RUNS_READ):
@@ -114,6 +125,14 @@ def _add_runs(result: Status, pseudonyms: Pseudonyms) -> None:
             entry.failed = run["patients"][pseudonym]["failed"]
         if not unknown:
             break
+
+
+def _add_retention(result: Status, ledger: Ledger, pseudonyms: Pseudonyms) -> None:
+    result.emergency = standing.emergency_since(ledger)
+    held, announced = standing.holds(ledger), standing.announced(ledger)
+    result.held = sorted(patient for patient in result.patients if pseudonyms.of(patient) in held)
+    result.announced = sorted(patient for patient in result.patients if pseudonyms.of(patient) in announced)
+    result.removals = waiting(result.root)
 
 
 def _names(folder: Path) -> list[str]:
@@ -130,6 +149,8 @@ def _off(config: Config) -> dict[str, str]:
         off["share"] = "no encrypted copy leaves this computer"
     if config.mail is None:
         off["mail"] = "nobody is told what a night found"
+    if config.retention is None:
+        off["retention"] = "nobody ever goes"
     if config.network is None:
         off["network"] = "the network is left as it is"
     return off | _database_off(config)

@@ -4,7 +4,8 @@
 2. Close the network: from here on the vault is alone with what it received.
 3. Normalize, compare and commit, patient by patient; write the run into the ledger; empty the inbox.
 4. Encrypt what is new into the outbox.
-5. Open the network, deliver the outbox to the share, close it.
+5. Decide who goes next, for the digest to name them; open the network, deliver the outbox to the share, close it.
+6. Prune what was announced the night before, here and on the share.
 
 Each step reads what the step before left on disk (inbox, repositories, outbox), so a run that was killed
 anywhere is finished by the next one: first what its inbox still holds, then the new night. One patient's or
@@ -45,6 +46,7 @@ from vault.model import Anomaly, Failure, ObjectKey, PatientID, PatientOutcome, 
 from vault.normal.volatile import extended
 from vault.procedure import began, close_what_a_crash_left_open, guests, new_run, tidy
 from vault.progress import Progress, Silent
+from vault.retention.prune import Pruning
 from vault.rois.emr_inbox import EmrInbox
 from vault.rois.inbox import Inbox, unfinished
 from vault.rois.retrieve import retrieve
@@ -103,10 +105,13 @@ class _Sync:
         inbox = Inbox(self._root / "inbox" / report.run)
         self._retrieve(inbox, report, patients)
         self._commit(inbox, report)
+        pruning = None if patients else self._plan_pruning(report)
         overview = Overview.open(self._root)
         report.delivered = to_share(
             self._config, others=[overview] if overview else [], events=self._events, progress=self._progress
         )
+        if pruning:
+            self._prune(pruning, report)
         self._progress.stop()
         if self._events:
             with guests(report.failed):
@@ -283,6 +288,30 @@ class _Sync:
             documents=bool(self._config.rois.sql and self._config.rois.sql.documents),
             resumed=resumed,
         )
+
+    # 5, 6: what was treated long ago
+
+    def _plan_pruning(self, report: SyncReport) -> Pruning | None:
+        """Decide who goes, and record who is announced, before the digest names them."""
+        if self._config.retention is None:
+            return None
+        try:
+            pruning = Pruning(self._config, report.run, self._now, self._progress, self._events)
+            pruning.announce()
+        except VaultError as error:
+            report.failed.append(Failure("retention", f"nothing goes tonight: {error}"))
+            report.integrity |= isinstance(error, IntegrityError)
+            return None
+        report.retention = pruning.report
+        report.anomalies.extend(Anomaly("retention", "major", said) for said in pruning.plan.anomalies)
+        return pruning
+
+    def _prune(self, pruning: Pruning, report: SyncReport) -> None:
+        try:
+            pruning.carry_out()
+        except VaultError as error:
+            report.failed.append(Failure("retention", str(error)))
+            report.integrity |= isinstance(error, IntegrityError)
 
     def _announce(self, patient_id: PatientID, outcome: PatientOutcome) -> None:
         if self._events and outcome.new_commit != outcome.old_commit:

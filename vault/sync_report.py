@@ -7,6 +7,7 @@ from typing import Any
 
 from vault.errors import ExitCode
 from vault.model import Anomaly, Failure, PatientID, PatientOutcome, RunID
+from vault.retention.report import PruneReport
 
 
 @dataclass(slots=True)
@@ -42,6 +43,8 @@ class SyncReport:
     off: dict[str, str] = field(default_factory=dict)
     """Queries that the site's query set leaves out, and what is missing without each."""
     delivered: Delivery = field(default_factory=Delivery)
+    retention: PruneReport | None = None
+    """Who goes, who is announced and why the others stay; None where `[retention]` is left out."""
     resumed: list[SyncReport] = field(default_factory=list)
     """Earlier runs that were interrupted and that this one finished first."""
 
@@ -51,12 +54,14 @@ class SyncReport:
 
         Failures of an earlier run, finished now, count too: nobody has been told of them yet.
         """
-        if self.integrity or self.delivered.integrity or any(run.integrity for run in self.resumed):
+        pruned = self.retention.exit_code if self.retention else ExitCode.DONE
+        broken = self.integrity or self.delivered.integrity or pruned is ExitCode.INTEGRITY
+        if broken or any(run.integrity for run in self.resumed):
             return ExitCode.INTEGRITY
         failed = [outcome for outcome in self.patients.values() if outcome.failed or outcome.anomalies]
         if not (failed or self.failed or self.delivered.failed or self.anomalies):
             resumed = any(run.exit_code for run in self.resumed)
-            return ExitCode.PARTIAL if resumed else ExitCode.DONE
+            return ExitCode.PARTIAL if resumed or pruned else ExitCode.DONE
         if (self.failed or failed) and not any(map(_achieved, self.patients.values())):
             return self.stopped_by or ExitCode.FAILED
         return ExitCode.PARTIAL
@@ -72,6 +77,7 @@ class SyncReport:
             "not_in_census": self.not_in_census,
             "off": self.off,
             "delivered": asdict(self.delivered),
+            "retention": self.retention.as_json() if self.retention else None,
             "resumed": [report.as_json() for report in self.resumed],
         }
 

@@ -20,7 +20,7 @@ from rewrite_kit import HOUR, SHARED_RECORD, commit, day_of, found_in, marker, p
 
 from vault.archive import swap
 from vault.archive.repository import PatientRepository, all_repositories
-from vault.archive.rewrite import objects_of, refs_of, retire
+from vault.archive.rewrite import objects_of, retiring
 from vault.archive.signing import Signer, allowed_keys
 from vault.errors import IntegrityError
 
@@ -73,7 +73,7 @@ def test_what_goes_is_gone_and_what_stays_is_the_same(repository, keys, git, tmp
     assert [(one.when, one.message) for one in after] == [(one.when, one.message) for one in log]
     assert after[-1].parent is None
     assert result.refs_before["refs/heads/main"] == result.refs_after["refs/heads/main"] == main
-    assert result.refs_after == refs_of(repository)
+    assert result.refs_after == repository.refs()
     assert found_in(repository.path, marker(day_of(0))) == []
     assert found_in(repository.path, marker(day_of(1))) == []
     assert found_in(repository.path, marker(day_of(3))), "the search finds what is there"
@@ -94,32 +94,35 @@ def test_what_was_shared_and_verified_follows(repository, keys):
     repository.set_ref("refs/vault/verified", repository.tip())
     repository.set_ref("refs/vault/shared", repository.tip())
     repository.set_ref("refs/vault/shared-hourly", log[0].oid)
+    repository.set_ref("refs/vault/history", repository.tip())
+    repository.set_ref("refs/vault/history-hourly", log[0].oid)
     result = prune(repository, keys, CUT, days(0, 1))
     assert result
     tip = repository.tip("hourly")
-    assert refs_of(repository) == {
+    assert repository.refs() == {
         "refs/heads/main": repository.tip(),
         "refs/heads/hourly": tip,
         "refs/vault/verified": repository.tip(),
         "refs/vault/shared": repository.tip(),
+        "refs/vault/history": repository.tip(),
     }
     assert result.added, "the root's SHA256SUMS is another, and the share does not have it"
     assert result.to_share == {"refs/vault/shared-hourly": tip}
-    assert result.gone.isdisjoint(objects_of(repository))
+    assert objects_of(repository).isdisjoint(result.gone)
 
 
 def test_nothing_to_do_does_nothing(repository, keys):
     treat(repository, keys, 2)
-    before = refs_of(repository), sorted(path.name for path in repository.path.rglob("*"))
+    before = repository.refs(), sorted(path.name for path in repository.path.rglob("*"))
     assert prune(repository, keys, NIGHT, set()) is None
-    assert (refs_of(repository), sorted(path.name for path in repository.path.rglob("*"))) == before
+    assert (repository.refs(), sorted(path.name for path in repository.path.rglob("*"))) == before
 
 
 def test_a_branch_of_which_nothing_stays_goes(repository, keys, git, tmp_path):
     treat(repository, keys, 2)
     result = prune(repository, keys, NIGHT + timedelta(days=9), days(0, 1))
     assert result
-    assert "refs/heads/hourly" not in refs_of(repository)
+    assert "refs/heads/hourly" not in repository.refs()
     assert found_in(repository.path, b"marker of ") == []
     sound(repository, git, tmp_path)
 
@@ -157,10 +160,10 @@ def test_no_forgery_is_signed_by_us(repository, keys):
     forger = Keys(keys.private, keys.allowed, Signer(Ed25519PrivateKey.generate()))
     when = NIGHT + timedelta(days=4)
     commit(repository, forger, "hourly", when, {f"history/{day_of(4)}/rows.json": b"forged"})
-    before = refs_of(repository)
+    before = repository.refs()
     with pytest.raises(IntegrityError, match="by a key"):
         prune(repository, keys, CUT, days(0, 1))
-    assert refs_of(repository) == before
+    assert repository.refs() == before
     assert [path.name for path in repository.path.parent.iterdir()] == ["4711.git"]
 
 
@@ -178,10 +181,10 @@ def test_a_damaged_history_is_left_as_it_is(repository, keys):
                 file.seek(-1, os.SEEK_CUR)
                 file.write(bytes([byte[0] ^ 1]))
     repository.forget()
-    before = refs_of(repository)
+    before = repository.refs()
     with pytest.raises(IntegrityError):
         prune(repository, keys, CUT, days(0, 1))
-    assert refs_of(repository) == before
+    assert repository.refs() == before
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -260,7 +263,7 @@ def failing(
 def test_killed_at_any_step_it_is_the_old_or_the_new(tmp_path, keys, git, monkeypatch, exchange, what):
     template = PatientRepository.create(tmp_path / "template", "4711")
     treat(template, keys, 2, hours=1)
-    old = refs_of(template)
+    old = template.refs()
 
     def run(number: int) -> tuple[list[str], Path]:
         root = tmp_path / str(number)
@@ -271,7 +274,8 @@ def test_killed_at_any_step_it_is_the_old_or_the_new(tmp_path, keys, git, monkey
             if what == "rewrite":
                 prune(repository, keys, NIGHT + timedelta(days=1), days(0))
             else:
-                retire(repository)
+                with retiring(repository):
+                    pass
         return calls, root / "repos"
 
     steps = len(run(1_000_000)[0])
@@ -287,7 +291,7 @@ def test_killed_at_any_step_it_is_the_old_or_the_new(tmp_path, keys, git, monkey
         if what == "retire" and not found:
             outcomes.add("new")
         else:
-            state = refs_of(found[0])
+            state = found[0].refs()
             outcomes.add("old" if state == old else "new")
             git("git", "fsck", "--strict", "--full", cwd=found[0].path)
             held = found_in(found[0].path, marker(day_of(0)))
@@ -300,7 +304,7 @@ def test_killed_at_any_step_it_is_the_old_or_the_new(tmp_path, keys, git, monkey
 
 def test_a_full_disk_leaves_the_old(repository, keys, monkeypatch):
     treat(repository, keys, 3)
-    old = refs_of(repository)
+    old = repository.refs()
     real = os.fsync
     calls = []
 
@@ -314,6 +318,6 @@ def test_a_full_disk_leaves_the_old(repository, keys, monkeypatch):
     with pytest.raises(Exception, match="No space left"):
         prune(repository, keys, NIGHT + timedelta(days=1), days(0))
     monkeypatch.undo()
-    assert refs_of(repository) == old
+    assert repository.refs() == old
     assert [path.name for path in repository.path.parent.iterdir()] == ["4711.git"]
     assert allowed_keys(keys.allowed)

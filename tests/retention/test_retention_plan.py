@@ -27,7 +27,7 @@ def fate(observed: Observed, night: Night = NIGHT, policy: Policy = POLICY) -> F
 PATIENTS = [
     (GONE, Fate.GOES, "announced on 2026-11-23"),
     (replace(GONE, evidence=NOW - 30 * DAY), Fate.GOES, "no sign"),
-    (replace(GONE, evidence=NOW - 30 * DAY + HOUR), Fate.HELD_BACK, "are over on"),
+    (replace(GONE, evidence=NOW - 30 * DAY + HOUR), Fate.ANNOUNCED, "are over on"),
     (replace(GONE, evidence=NOW - 29 * DAY + HOUR), Fate.STAYS, "less than 30 days"),
     (replace(GONE, evidence=NOW + 300 * DAY), Fate.STAYS, "wrong clock"),
     (replace(GONE, evidence=None), Fate.STAYS, "can't be read"),

@@ -24,6 +24,9 @@ from vault.errors import DAMAGED, IntegrityError, VaultError
 KINDS = ("runs", "hourly", "verdicts", "alarms", "prunes", "holds", "emergencies")
 """Folders of the ledger, one per kind of event."""
 
+ATTEMPTS = 5
+"""How often an event is tried to be recorded while others record theirs: a person may declare an emergency at night."""
+
 _NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}", re.ASCII)
 
 
@@ -55,6 +58,18 @@ class Ledger:
         """
         if kind not in KINDS or not _NAME.fullmatch(name):
             raise ValueError(f"no such kind of event, or not a name: {kind}/{name}")
+        for _ in range(ATTEMPTS - 1):
+            head = self.head()
+            try:
+                return self._append(kind, name, event, when or datetime.now(UTC), author)
+            except IntegrityError:
+                raise
+            except VaultError:
+                if self.head() == head:
+                    raise
+        return self._append(kind, name, event, when or datetime.now(UTC), author)
+
+    def _append(self, kind: str, name: str, event: Mapping[str, Any], when: datetime, author: str) -> str:
         if self._signer is None:
             raise VaultError("The ledger was opened for reading: writing it needs the signing key.")
         repository = self._writable()
@@ -68,7 +83,7 @@ class Ledger:
             parent=head,
             edits={path: blob},
             message=f"{kind}: {name}",
-            when=when or datetime.now(UTC),
+            when=when,
             signer=self._signer,
             author=author,
         )

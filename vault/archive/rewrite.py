@@ -35,7 +35,10 @@ from vault.errors import DAMAGED, IntegrityError
 from vault.files import CHUNK, private_folder, sync_tree
 
 SHARED = "refs/vault/shared"
-"""Begins the names of the refs that say what the share has (`vault.share.mirror`)."""
+"""Begins the names of the refs that say which blobs the share has (`vault.share.mirror`)."""
+
+HISTORY = "refs/vault/history"
+"""The same of commits. Those of a rewritten branch are new."""
 
 Goes = Callable[[str], bool]
 """Whether the file at a path of the tree goes."""
@@ -47,8 +50,8 @@ class Rewritten:
 
     refs_before: Mapping[str, str]
     refs_after: Mapping[str, str]
-    gone: frozenset[str]
-    """Ids of the objects that are no longer there."""
+    gone: Mapping[str, str]
+    """Ids of the objects that are no longer there, and their kinds."""
     added: frozenset[str]
     """Ids of the blobs that were not there before: `SHA256SUMS` files without the lines of what went."""
     to_share: Mapping[str, str]
@@ -102,18 +105,12 @@ def rewriting(
         repository.forget()
 
 
-def retire(repository: BareRepository) -> frozenset[str]:
-    """Make a whole repository go; returns the ids of the objects that it held. Raises VaultError."""
+@contextmanager
+def retiring(repository: BareRepository) -> Iterator[Rewritten]:
+    """Yield what it comes to that a whole repository goes; on the way out it does. Errors as of `rewriting`."""
     with repository._writing():
-        held = objects_of(repository)
+        yield Rewritten(repository.refs(), {}, _kinds(repository, objects_of(repository)), frozenset(), {})
         take_away(repository.path)
-    return held
-
-
-def refs_of(repository: BareRepository) -> dict[str, str]:
-    """Every ref of a repository, and the commit that it points to."""
-    found = repository._repository
-    return {name: str(found.lookup_reference(name).resolve().target) for name in sorted(found.references)}
 
 
 def objects_of(repository: BareRepository) -> frozenset[str]:
@@ -122,6 +119,10 @@ def objects_of(repository: BareRepository) -> frozenset[str]:
     packed = (object_ids(index) for index in sorted(folder.glob("pack/pack-*.idx")))
     loose = (path.parent.name + path.name for path in folder.glob("[0-9a-f][0-9a-f]/*"))
     return frozenset(chain((oid.hex() for ids in packed for oid in ids), loose))
+
+
+def _kinds(repository: BareRepository, oids: Iterable[str]) -> dict[str, str]:
+    return {oid: repository._objects.header(oid)[0] for oid in oids}
 
 
 # 1: the branch
@@ -181,7 +182,7 @@ def _without(repository: BareRepository, commit: str, goes: Goes) -> tuple[str, 
 
 
 def _build(repository: BareRepository, branch: str, new: _New, fresh: Path) -> Rewritten:
-    before = refs_of(repository)
+    before = repository.refs()
     held = objects_of(repository)
     added = frozenset(
         item.oid for item in new.objects.values() if item.kind == "blob" and item.oid not in held
@@ -191,6 +192,7 @@ def _build(repository: BareRepository, branch: str, new: _New, fresh: Path) -> R
         name: oid for name, oid in after.items() if name.startswith(SHARED) and oid == new.tip and added
     }
     after = {name: oid for name, oid in after.items() if name not in to_share}
+    after = {name: oid for name, oid in after.items() if not (name.startswith(HISTORY) and oid == new.tip)}
     for folder in ("objects/info", "objects/pack", "refs/heads", "refs/vault"):
         private_folder(fresh / folder)
     os.link(repository.path / LOCK, fresh / LOCK)  # whoever waits for it waits for the new one
@@ -201,7 +203,7 @@ def _build(repository: BareRepository, branch: str, new: _New, fresh: Path) -> R
     for name, oid in after.items():
         private_folder((fresh / name).parent)
         _write(fresh / name, oid.encode() + b"\n")
-    gone = held - {oid.hex() for oid in live}
+    gone = _kinds(repository, held - {oid.hex() for oid in live})
     return Rewritten(before, after, gone, added, to_share)
 
 
@@ -324,5 +326,5 @@ def _check(fresh: Path, result: Rewritten, new: _New, allowed: frozenset[bytes])
         repository.verify_commit(oid, allowed)
     if new.tip:
         sums.check(repository.tree(new.tip), repository.read, repository.digest)
-    if refs_of(repository) != dict(result.refs_after):
+    if repository.refs() != dict(result.refs_after):
         raise IntegrityError(f"A rewritten repository lacks a ref. {DAMAGED}")

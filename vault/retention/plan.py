@@ -188,7 +188,7 @@ def _judge(each: Observed, night: Night, policy: Policy, stopped: str) -> tuple[
     if each.announced is None or not NOTICE <= night.now - each.announced <= STALE:
         return Fate.ANNOUNCED, f"no sign of treatment since {_minute(each.evidence)}: goes the next night"
     if night.now - each.evidence < window:
-        return Fate.HELD_BACK, f"announced; {_days(window)} are over on {_minute(each.evidence + window)}"
+        return Fate.ANNOUNCED, f"{_days(window)} are over on {_minute(each.evidence + window)}"
     return Fate.GOES, (
         f"no sign of treatment since {_minute(each.evidence)}; announced on {_minute(each.announced)}"
     )
