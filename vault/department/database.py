@@ -17,7 +17,7 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
 from vault.department.beams import Beam, PlanModel, original, revised
-from vault.department.charts import PHYSICIAN, THERAPIST, charts
+from vault.department.charts import PHYSICIAN, THERAPIST, Paper, charts
 from vault.department.ct import slice_uid
 from vault.department.modules import MACHINE
 from vault.department.nights import EVENTFUL_NIGHT, broken_off, plan_given, revised_patient
@@ -64,16 +64,24 @@ _Value = str | int | float | None
 _Row = tuple[_Value, ...]
 
 
-def write(folder: Path, patients: Sequence[Patient], first_night: date, now: datetime) -> None:
+def write(
+    folder: Path,
+    patients: Sequence[Patient],
+    first_night: date,
+    now: datetime,
+    *,
+    papers: Iterable[Paper] | None = None,
+) -> None:
     """Make the database and the documents in `folder` as they are at `now` (local, without zone).
 
-    The database is replaced in one step; whoever is reading the old one goes on reading it. Files that no row names
-    any more are removed afterwards.
+    `papers` are the documents; without it those that exist at `now`, as they were written. The database is replaced
+    in one step; whoever is reading the old one goes on reading it. Files that no row names any more are removed
+    afterwards.
     """
     private_folder(folder)
     draft = folder / f"{TEMPORARY_PREFIX}{FILE}"
     draft.unlink(missing_ok=True)
-    papers = list(charts(patients, first_night, now))
+    papers = list(charts(patients, first_night, now) if papers is None else papers)
     for paper in papers:
         target = folder / DOCUMENTS / paper.file
         private_folder(target.parent)

@@ -122,7 +122,9 @@ class _Night:
                 continue
             attributes = attribute_changes(old, new)
             said = findings(modality_of(path), attributes, old, new)
-            grave = worst(self._rules.weigh(one).severity for one in said) in _GRAVE
+            # a corrected name, an upgrade: what every object says moves no plan's stamp
+            own = (one for one in said if not one.subject.startswith("any."))
+            grave = worst(self._rules.weigh(one).severity for one in own) in _GRAVE
             withdrawn = any(_took_back(one) for one in attributes if one.keyword == "ApprovalStatus")
             yield grave and self._stood_still(path), withdrawn, _dicom_stamp(old, new) if grave else ""
 
