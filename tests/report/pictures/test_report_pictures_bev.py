@@ -43,7 +43,7 @@ def test_the_tampered_bank_is_what_is_shown(plans: tuple[bytes, bytes]) -> None:
     assert (mlc.kind, mlc.axis, len(mlc.boundaries)) == ("MLCX", "X", 61)
     assert np.allclose(mlc.by[0], -5.0)
     assert not mlc.by[1].any()
-    assert shown.count == "60 of 120 leaves moved"
+    assert shown.count == "60 of 120 MLCX leaves moved"
     assert "leaf pair 31, bank X1" in shown.greatest
     assert shown.greatest.endswith("(\N{MINUS SIGN}5.0 mm)")
 
@@ -98,7 +98,7 @@ def test_the_pictures_of_a_tampered_plan(plans: tuple[bytes, bytes], tmp_path: P
     assert picture.drawn
     assert picture.png.startswith(PNG)
     assert picture.title == "Beam's-eye view, beam 2 2-TANG, control point 20"
-    assert "60 of 120 leaves moved" in picture.alt_text
+    assert "60 of 120 MLCX leaves moved" in picture.alt_text
 
 
 def test_what_is_new_or_gone_has_no_difference_to_show(plans: tuple[bytes, bytes], tmp_path: Path) -> None:

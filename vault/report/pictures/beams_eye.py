@@ -34,8 +34,11 @@ _BARS: tuple[dict[str, Any], dict[str, Any]] = (
 _MARGIN = 15.0
 _LEAST = 0.55
 """The view is at least so wide against its height."""
+
 _SAME = 0.005
 """mm; a smaller move is none that a machine could make."""
+
+Limits = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,7 +102,7 @@ class BeamsEye:
         """How many leaves or jaws of that device moved at this control point."""
         by = self.moved.by
         noun = "leaves" if self.moved.leaves else "jaws"
-        return f"{int((np.abs(by) > _SAME).sum())} of {by.size} {noun} moved"
+        return f"{int((np.abs(by) > _SAME).sum())} of {by.size} {plain(self.moved.kind, 8)} {noun} moved"
 
 
 def at_greatest_shift(old: Beam, new: Beam) -> BeamsEye | None:
@@ -149,7 +152,7 @@ def draw(shown: BeamsEye) -> bytes:
             3,
             width_ratios=(1, 1, 0.62),
             left=0.075,
-            right=0.985,
+            right=0.915,
             top=1 - 0.72 / height,
             bottom=0.47 / height,
             wspace=0.1,
@@ -177,26 +180,48 @@ def _turned(pair: tuple[float, float]) -> str:
     return after if before == after else f"{before} → {after}"
 
 
-def _view(shown: BeamsEye) -> tuple[tuple[float, float], tuple[float, float]]:
-    """What part of the plane is shown: every leaf across its travel, and along it all tips and jaws."""
-    found = {"X": [-20.0, 20.0], "Y": [-20.0, 20.0]}
-    for bank in shown.banks:
-        tips = np.concatenate((bank.before.ravel(), bank.after.ravel()))
-        found[bank.axis] += [value for value in tips if np.isfinite(value)]
+def _view(shown: BeamsEye) -> tuple[Limits, Limits]:
+    """What part of the plane is shown: what the jaws leave open and all leaves that moved, with a margin.
+
+    Where there are no jaws, or leaves moved all over, that is every leaf.
+    """
+    limits = {axis: _of_interest(shown, axis) for axis in "XY"}
+    for bank in shown.banks:  # along the travel of the leaves in view, all their tips
         if bank.leaves:
-            found["Y" if bank.axis == "X" else "X"] += [float(bank.boundaries[0]), float(bank.boundaries[-1])]
-    x, y = ((min(values) - _MARGIN, max(values) + _MARGIN) for values in (found["X"], found["Y"]))
-    return _widened(x, _LEAST * (y[1] - y[0])), _widened(y, _LEAST * (x[1] - x[0]))
+            across = limits["Y" if bank.axis == "X" else "X"]
+            inside = (bank.boundaries[1:] > across[0]) & (bank.boundaries[:-1] < across[1])
+            tips = np.concatenate((bank.before[:, inside].ravel(), bank.after[:, inside].ravel()))
+            low, high = limits[bank.axis]
+            tips = tips[np.isfinite(tips)]
+            limits[bank.axis] = (min(low, tips.min(initial=low)), max(high, tips.max(initial=high)))
+    x, y = ((low - _MARGIN, high + _MARGIN) for low, high in (limits["X"], limits["Y"]))
+    x = _widened(x, _LEAST * (y[1] - y[0]))
+    return x, _widened(y, _LEAST * (x[1] - x[0]))
 
 
-def _widened(limits: tuple[float, float], least: float) -> tuple[float, float]:
+def _of_interest(shown: BeamsEye, axis: str) -> Limits:
+    """From where to where along an axis something is open or moved."""
+    jaws = [bank for bank in shown.banks if bank.axis == axis and not bank.leaves]
+    found = [float(value) for bank in jaws for value in (*bank.before.ravel(), *bank.after.ravel())]
+    for bank in shown.banks:
+        if bank.leaves and bank.axis != axis:
+            moved = np.abs(bank.by).max(axis=0) > _SAME
+            edges = (
+                bank.boundaries
+                if not jaws
+                else np.concatenate((bank.boundaries[:-1][moved], bank.boundaries[1:][moved]))
+            )
+            found += [float(edge) for edge in edges]
+    known = [value for value in found if np.isfinite(value)] or [-20.0, 20.0]
+    return min(known), max(known)
+
+
+def _widened(limits: Limits, least: float) -> Limits:
     add = max(0.0, least - (limits[1] - limits[0])) / 2
     return limits[0] - add, limits[1] + add
 
 
-def _aperture(
-    axes: Axes, shown: BeamsEye, x: tuple[float, float], y: tuple[float, float], *, late: bool
-) -> None:
+def _aperture(axes: Axes, shown: BeamsEye, x: Limits, y: Limits, *, late: bool) -> None:
     """One version: leaves and jaws as bodies, and on the later one the earlier tips as a dashed line."""
     axes.set(xlim=x, ylim=y, aspect="equal", xlabel="X / mm at isocentre")
     axes.set_title("after" if late else "before", color=AFTER if late else BEFORE)
@@ -237,7 +262,7 @@ def _outline(axes: Axes, bank: Bank, tips: Floats, colour: str, dashes: Any) -> 
     axes.plot(*line, color=colour, lw=0.9, ls=dashes)
 
 
-def _jaws(axes: Axes, bank: Bank, positions: Floats, limits: tuple[float, float]) -> None:
+def _jaws(axes: Axes, bank: Bank, positions: Floats, limits: Limits) -> None:
     """A pair of jaws: shaded, with a dash-dotted edge."""
     span, edge = (axes.axvspan, axes.axvline) if bank.axis == "X" else (axes.axhspan, axes.axhline)
     for side in range(2):
@@ -247,7 +272,7 @@ def _jaws(axes: Axes, bank: Bank, positions: Floats, limits: tuple[float, float]
             edge(position, color=_JAW, lw=0.9, ls="-.", zorder=2.5)
 
 
-def _point_out(axes: Axes, shown: BeamsEye, x: tuple[float, float], y: tuple[float, float]) -> None:
+def _point_out(axes: Axes, shown: BeamsEye, x: Limits, y: Limits) -> None:
     """An arrow at what moved most."""
     _, side, pair = shown.most
     bank = shown.moved
@@ -269,8 +294,8 @@ def _point_out(axes: Axes, shown: BeamsEye, x: tuple[float, float], y: tuple[flo
     )
 
 
-def _differences(axes: Axes, shown: BeamsEye, x: tuple[float, float], y: tuple[float, float]) -> None:
-    """By how much each leaf or jaw of the device moved, at its place across the travel."""
+def _differences(axes: Axes, shown: BeamsEye, x: Limits, y: Limits) -> None:
+    """By how much each leaf or jaw of the device moved, at its place; the part that the views show has a ground."""
     bank = shown.moved
     by, upright = bank.by, bank.axis == "Y" or not bank.leaves
     reach = 1.15 * max(float(np.abs(by).max()), 0.1)
@@ -281,15 +306,25 @@ def _differences(axes: Axes, shown: BeamsEye, x: tuple[float, float], y: tuple[f
         fill(places, values, 0.0, label=f"{bank.axis}{side + 1}", **_BARS[side])
     if upright:
         axes.axhline(0, color="black", lw=0.5)
-        axes.set(ylim=(-reach, reach), ylabel="moved by / mm", **({"xlim": x} if bank.leaves else {}))
-        axes.set_xlabel("X / mm at isocentre" if bank.leaves else "")
-        if not bank.leaves:
+        axes.set(ylim=(-reach, reach), ylabel="moved by / mm")
+        axes.yaxis.tick_right()
+        axes.yaxis.set_label_position("right")
+        if bank.leaves:
+            axes.set_xlabel("X / mm, all leaves")
+            axes.axvspan(*x, color="#f2f2f2", zorder=0)
+        else:
             axes.set_xticks((0, 1), [f"{bank.axis}1", f"{bank.axis}2"])
     else:
         axes.axvline(0, color="black", lw=0.5)
-        axes.set(xlim=(-reach, reach), ylim=y, xlabel="moved by / mm")
-        axes.tick_params(labelleft=False)
+        axes.set(xlim=(-reach, reach), xlabel="moved by / mm", ylabel="Y / mm, all leaves")
+        axes.yaxis.tick_right()
+        axes.yaxis.set_label_position("right")
+        axes.yaxis.labelpad = 2
+        axes.axhspan(*y, color="#f2f2f2", zorder=0)
+    if bank.leaves:
+        across = axes.set_xlim if upright else axes.set_ylim
+        across(float(bank.boundaries[0]) - 5, float(bank.boundaries[-1]) + 5)
     axes.grid(visible=True)
     axes.set_axisbelow(True)
-    axes.set_title(f"difference, {plain(bank.kind, 8)}")
-    axes.legend(loc="lower right", handlelength=1.2, borderaxespad=0.2, ncols=2, frameon=True, framealpha=0.9)
+    axes.set_title("difference")
+    axes.legend(loc="lower right", bbox_to_anchor=(1.32, 0.99), handlelength=1.1, columnspacing=0.8, ncols=2)

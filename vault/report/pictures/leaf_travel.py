@@ -182,10 +182,10 @@ def _pair(axes: Axes, travel: LeafTravel, pair: int) -> None:
     before, after = travel.before[:, :, pair], travel.after[:, :, pair]
     axes.fill_between(points, after[:, 0], after[:, 1], color="#ececec", lw=0)
     for bank in range(2):
-        axes.plot(points, after[:, bank], color=AFTER, lw=1.1, label="after" if bank == 0 else None)
-        axes.plot(
-            points, before[:, bank], color=BEFORE, lw=1.1, ls=DASHES, label="before" if bank == 0 else None
-        )
+        lines = ((before, BEFORE, DASHES, "before", 2.1), (after, AFTER, "-", "after", 2.0))
+        for positions, colour, dashes, label, order in lines:
+            said = label if bank == 0 else None
+            axes.plot(points, positions[:, bank], color=colour, lw=1.1, ls=dashes, label=said, zorder=order)
         changed = np.abs(travel.by[:, bank, pair]) > _SAME
         if changed.any():
             axes.plot(points[changed], after[changed, bank], "o", color=AFTER, ms=2.6)

@@ -75,5 +75,5 @@ class Sources:
         uid = next((one.old for one in self.change.attributes if one.path == "SOPInstanceUID"), None)
         found = self.find(self.change.modality, (uid or "").split(" ")[0], late=False) if uid else None
         if found is None:
-            raise GeometryError("its predecessor is not in the archive")
+            raise GeometryError("the predecessor is not in the archive")
         return found
