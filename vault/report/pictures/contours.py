@@ -127,14 +127,14 @@ def draw(slices: Sequence[Slice]) -> bytes:
         height = min(4.5, across * (y[1] - y[0]) / (x[1] - x[0])) + 1.2
         canvas = figure(height)
         grid = canvas.add_gridspec(
-            1, SLICES_SHOWN, left=0.075, right=0.99, top=1 - 0.62 / height, bottom=0.45 / height, wspace=0.06
+            1, SLICES_SHOWN, left=0.08, right=0.99, top=1 - 0.62 / height, bottom=0.45 / height, wspace=0.06
         )
         for column, shown in enumerate(slices):
             axes = canvas.add_subplot(grid[0, column])
             _slice(axes, shown, x, y)
             axes.tick_params(labelleft=column == 0)
             if column == 0:
-                axes.set_ylabel("y / mm")
+                axes.set_ylabel("y / mm", labelpad=1)
         _legend(canvas, height, any(shown.image is not None for shown in slices))
         return png(canvas)
 
@@ -146,7 +146,7 @@ def _legend(canvas: Any, height: float, images: bool) -> None:
     ]
     canvas.legend(handles=lines, loc="upper right", ncols=2, handlelength=2.6)
     window = " to ".join(millimetres(value).removesuffix(".0") for value in WINDOW)
-    note = f"grey from {window} HU" if images else "the images are not in the archive"
+    note = f"grey from {window} HU" if images else "without images: the archive has none that can be shown"
     canvas.text(0.075, 1 - 0.2 / height, "Slices of greatest change", fontsize=9, weight="bold")
     canvas.text(0.34, 1 - 0.2 / height, note, color=GREY)
 
@@ -175,13 +175,13 @@ def _slice(axes: Axes, shown: Slice, x: tuple[float, float], y: tuple[float, flo
     axes.set(xlim=x, ylim=(y[1], y[0]), aspect="equal", xlabel="x / mm")
     axes.locator_params(nbins=5)
     across, down = (np.linspace(*limits, 200) for limits in (x, y))
-    for name, before, after in shown.regions:
+    for index, (name, before, after) in enumerate(shown.regions):
         _changed_area(axes, before, after, across, down)
         for polygons, colour, dashes in ((before, BEFORE_ON_IMAGE, DASHES), (after, AFTER_ON_IMAGE, "-")):
             for points in polygons:
                 closed = np.concatenate((points, points[:1]))
                 axes.plot(closed[:, 0], closed[:, 1], color=colour, lw=1.2, ls=dashes)
-        _name(axes, name, after or before)
+        _name(axes, name, after or before, index)
     title = (
         f"z {millimetres(shown.z)} mm: +{shown.gained / 100:.1f} / \N{MINUS SIGN}{shown.lost / 100:.1f} cm²"
     )
@@ -205,14 +205,19 @@ def _changed_area(axes: Axes, before: Polygons, after: Polygons, x: Floats, y: F
             axes.imshow(tinted, extent=extent(x, y), aspect="equal", interpolation="nearest")
 
 
-def _name(axes: Axes, name: str, polygons: Polygons) -> None:
-    """The region's name at its most anterior point."""
+_SIDES = ((1, "argmin", 0, 4), (1, "argmax", 0, -10), (0, "argmin", -14, 0), (0, "argmax", 14, 0))
+"""Where a region's name stands: over it, under it, to its left, to its right; axis, end and offset in points."""
+
+
+def _name(axes: Axes, name: str, polygons: Polygons, index: int) -> None:
+    """The region's name beside it; those of several on different sides, so that they don't cover each other."""
     points = np.concatenate(list(polygons))
-    at = points[int(points[:, 1].argmin())]
+    axis, end, across, down = _SIDES[index % len(_SIDES)]
+    at = points[int(getattr(points[:, axis], end)())]
     axes.annotate(
         plain(name, 18),
         (float(at[0]), float(at[1])),
-        (0, 3),
+        (across, down),
         textcoords="offset points",
         ha="center",
         fontsize=7,
@@ -245,13 +250,23 @@ def _half(axis: Floats) -> float:
     return float(axis[-1] - axis[0]) / (len(axis) - 1) / 2 if len(axis) > 1 else 0.5
 
 
-def letters(axes: Axes, named: str) -> None:
-    """Which way the patient lies: letters at the left, right, upper and lower edge."""
-    places = ((0.02, 0.5, "left", "center"), (0.98, 0.5, "right", "center"), (0.5, 0.98, "center", "top"))
-    for letter, (x, y, ha, va) in zip(named, (*places, (0.5, 0.02, "center", "bottom")), strict=True):
+def letters(axes: Axes, named: str, avoid: tuple[float, float] = (0.0, 0.0)) -> None:
+    """Which way the patient lies: letters at the left, right, upper and lower edge.
+
+    They stand in the middle of their edge, or beside it where something else is there: `avoid`, as shares of the
+    width and height.
+    """
+    x, y = (0.36 if abs(place - 0.5) < 0.09 else 0.5 for place in avoid)
+    places = (
+        (0.02, y, "left", "center"),
+        (0.98, y, "right", "center"),
+        (x, 0.98, "center", "top"),
+        (x, 0.02, "center", "bottom"),
+    )
+    for letter, (across, up, ha, va) in zip(named, places, strict=True):
         axes.text(
-            x,
-            y,
+            across,
+            up,
             letter,
             transform=axes.transAxes,
             ha=ha,

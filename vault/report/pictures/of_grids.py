@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from vault.compare.dvh import Histogram, histogram
 from vault.compare.geometry import GeometryError
 from vault.compare.geometry.grids import Grid, dose, image
-from vault.compare.geometry.regions import Region, regions
+from vault.compare.geometry.regions import Region, fingerprints, regions
 from vault.report.pictures import Picture, histograms, links, planes
 from vault.report.pictures.histograms import Curve
 from vault.report.pictures.sources import Sources
 from vault.report.pictures.style import plain
 
-REGIONS_COUNTED = 12
-"""Regions whose histograms are counted: targets first, then in the order of the structure set."""
+REGIONS_COUNTED = 14
+TARGETS_COUNTED = 6
+"""Regions whose histograms are counted: those that changed, some targets, and others in the structure set's order."""
 
 SAMPLES = 40_000
 """Samples of a region's dose: enough that a curve drawn does not tell them from more."""
@@ -70,14 +71,15 @@ def image_difference(sources: Sources) -> Iterator[Picture]:
 
 def dose_volume_histograms(sources: Sources) -> Iterator[Picture]:
     """Dose-volume histograms where a dose, its structure set or its plan changed, and both of them are there."""
-    sides = [_side(sources, late=late) for late in (False, True)]
+    changed = _changed(sources)
+    sides = [_side(sources, changed[late], late=late) for late in (False, True)]
     if None in sides:
         return
     (old_dose, old_regions), (new_dose, new_regions) = (side for side in sides if side is not None)
     if old_dose.unit != new_dose.unit:
         raise GeometryError("one of the two doses is in Gy and the other is relative")
     curves = []
-    for name in _wanted(old_regions, new_regions):
+    for name in {**old_regions, **new_regions}:
         before, after = old_regions.get(name), new_regions.get(name)
         region = after or before
         if region is not None:
@@ -100,6 +102,18 @@ def dose_volume_histograms(sources: Sources) -> Iterator[Picture]:
         )
 
 
+def _changed(sources: Sources) -> tuple[frozenset[str], frozenset[str]]:
+    """Numbers of the regions whose contours differ, before and after."""
+    if sources.change.modality != "RTSTRUCT":
+        return frozenset(), frozenset()
+    old, new = (fingerprints(side) for side in sources.pair())
+    known, later = set(old.values()), set(new.values())
+    return (
+        frozenset(number for number, prints in old.items() if prints not in later),
+        frozenset(number for number, prints in new.items() if prints not in known),
+    )
+
+
 def _outside(curve: Curve) -> float:
     return max(side.outside if side else 0.0 for side in (curve.before, curve.after))
 
@@ -112,13 +126,18 @@ def _counted(region: Region | None, grid: Grid) -> Histogram | None:
         return None
 
 
-def _wanted(old: dict[str, Region], new: dict[str, Region]) -> list[str]:
-    """The names of the regions that are counted, of those that either side has."""
-    both = {**old, **new}
-    return sorted(both, key=lambda name: not both[name].target)[:REGIONS_COUNTED]
+def _wanted(found: list[Region], changed: Container[str]) -> set[str]:
+    """The numbers of the regions that are counted."""
+    named = [
+        region for region in found if region.interpreted_type not in _NOT_COUNTED or region.number in changed
+    ]
+    first = [region for region in named if region.number in changed]
+    targets = [region for region in named if region.target and region not in first][:TARGETS_COUNTED]
+    others = [region for region in named if not region.target and region not in first]
+    return {region.number for region in [*first, *targets, *others][:REGIONS_COUNTED]}
 
 
-def _side(sources: Sources, *, late: bool) -> tuple[Grid, dict[str, Region]] | None:
+def _side(sources: Sources, changed: Container[str], *, late: bool) -> tuple[Grid, dict[str, Region]] | None:
     """The dose of one side and its regions by name; None where the archive does not have both."""
     paths = _paths(sources, late=late)
     if paths is None:
@@ -127,10 +146,7 @@ def _side(sources: Sources, *, late: bool) -> tuple[Grid, dict[str, Region]] | N
     if not links.same_frame(sources, structures, of_dose, late=late):
         raise GeometryError("the dose and the structure set lie in different frames of reference")
     data = sources.read(structures, late=late)
-    named = [region for region in regions(data, ()) if region.interpreted_type not in _NOT_COUNTED]
-    wanted = {
-        region.number for region in sorted(named, key=lambda region: not region.target)[:REGIONS_COUNTED]
-    }
+    wanted = _wanted(regions(data, ()), changed)
     found = {region.name: region for region in regions(data, wanted) if region.contours}
     return dose(sources.read(of_dose, late=late)), found
 

@@ -239,7 +239,9 @@ def _row(
             )
         )
         _cross(axes, plane.point, edges)
-        letters(axes, plane.named)
+        x, y = plane.point
+        at = ((x - edges[0]) / (edges[1] - edges[0]), (y - edges[2]) / (edges[3] - edges[2]))
+        letters(axes, plane.named, avoid=at)
         axes.set_title(f"{name}: {plane.name}" if name == "before" else name, color=colour)
         if first and name == "before":
             _scale_bar(axes, edges)
