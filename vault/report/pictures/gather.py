@@ -8,7 +8,7 @@ from vault.archive.repository import PatientRepository
 from vault.compare.geometry import GeometryError
 from vault.errors import IntegrityError, VaultError
 from vault.model import Change
-from vault.report.pictures import Picture, of_grids, of_plans, of_structures
+from vault.report.pictures import Picture, of_grids, of_histograms, of_plans, of_structures
 from vault.report.pictures.sources import Sources
 
 
@@ -41,7 +41,7 @@ def _not_drawn(title: str, reason: str) -> Picture:
     return Picture(title, said, b"", said)
 
 
-_HISTOGRAMS: tuple[str, _Maker] = ("Dose-volume histograms", of_grids.dose_volume_histograms)
+_HISTOGRAMS: tuple[str, _Maker] = ("Dose-volume histograms", of_histograms.dose_volume_histograms)
 _IMAGE: tuple[tuple[str, _Maker], ...] = (("Image difference", of_grids.image_difference),)
 _MAKERS: dict[str, tuple[tuple[str, _Maker], ...]] = {
     "RTPLAN": (

@@ -34,6 +34,12 @@ def dose_of_plan(sources: Sources, plan: str, *, late: bool) -> str | None:
     return min(found)[1] if found else None
 
 
+def doses_of_plans(sources: Sources) -> tuple[str, str] | None:
+    """The doses of a revised plan's predecessor and of itself; None where one has none."""
+    old, new = (dose_of_plan(sources, _uid(sources.path(late=late)), late=late) for late in (False, True))
+    return (old, new) if old and new else None
+
+
 def structures_of_plan(sources: Sources, plan: str, *, late: bool) -> str | None:
     """The path of the structure set that a plan was made on."""
     path = sources.find("RTPLAN", plan, late=late)
@@ -44,10 +50,10 @@ def structures_of_plan(sources: Sources, plan: str, *, late: bool) -> str | None
 
 def dose_on_structures(sources: Sources, structures: str, *, late: bool) -> str | None:
     """The path of the dose of a plan that was made on a structure set; else of one in its frame of reference."""
-    uid = structures.rpartition("/")[2].removesuffix(".dcm")
+    uid = _uid(structures)
     for path, form in _forms(sources, "RTPLAN", late=late):
         if uid in _named(_STRUCTURES, form):
-            found = dose_of_plan(sources, path.rpartition("/")[2].removesuffix(".dcm"), late=late)
+            found = dose_of_plan(sources, _uid(path), late=late)
             if found:
                 return found
     frames = set(_named(_FRAME, _form(sources, structures, late=late)))
@@ -77,10 +83,29 @@ def structures_under_dose(sources: Sources, dose: str, *, late: bool) -> str | N
     return alike[0] if len(alike) == 1 else None
 
 
+def structures_and_dose(sources: Sources, *, late: bool) -> tuple[str, str] | None:
+    """The structure set and the dose that a histogram is made of, on one side of the change; None without both."""
+    path = sources.path(late=late)
+    if sources.change.modality == "RTDOSE":
+        structures, of_dose = structures_under_dose(sources, path, late=late), path
+    elif sources.change.modality == "RTSTRUCT":
+        structures, found = path, dose_on_structures(sources, path, late=late)
+        of_dose = found or ""
+    else:
+        doses = doses_of_plans(sources) if sources.change.kind == "revised" else None
+        of_dose = doses[late] if doses else ""
+        structures = structures_of_plan(sources, _uid(path), late=late) if of_dose else None
+    return (structures, of_dose) if structures and of_dose else None
+
+
 def same_frame(sources: Sources, one: str, other: str, *, late: bool) -> bool:
     """Whether two objects lie in one frame of reference, as far as they say."""
     frames = [set(_named(_FRAME, _form(sources, path, late=late))) for path in (one, other)]
     return not all(frames) or bool(frames[0] & frames[1])
+
+
+def _uid(path: str) -> str:
+    return path.rpartition("/")[2].removesuffix(".dcm")
 
 
 def _named(what: re.Pattern[bytes], form: bytes) -> list[str]:

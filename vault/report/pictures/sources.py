@@ -24,6 +24,7 @@ class Sources:
     new: str
     change: Change
     _trees: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)
+    _objects: dict[str, DataSet] = field(default_factory=dict, repr=False)
 
     def tree(self, *, late: bool) -> dict[str, str]:
         """Path and blob id of every file before or after."""
@@ -45,6 +46,11 @@ class Sources:
         oid = self.tree(late=late).get(path)
         if oid is None:
             raise GeometryError("the object is not in the archive on both sides")
+        if oid not in self._objects:
+            self._objects[oid] = self._read(oid)
+        return self._objects[oid]
+
+    def _read(self, oid: str) -> DataSet:
         size = self.repository.size(oid)
         if size > LARGEST:
             raise GeometryError(
