@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vault.department.server import Department
     from vault.errors import ExitCode
     from vault.hourly_report import HourlyReport
-    from vault.model import PatientID, PatientOutcome
+    from vault.model import PatientID
     from vault.sync_report import SyncReport
 
 
@@ -72,7 +72,7 @@ def _run(context: Context, folder: Path, *, patients: int, nights: int, fresh: b
             if show:
                 show.night(made, events, report)
     if show and report:
-        show.changes(made, report)
+        show.changes(made)
         show.what_next(made, report)
     elif context.json:
         context.emit({"folder": str(made.folder), "nights": documents, "hours": hours})
@@ -174,35 +174,26 @@ class _ToPeople:
         click.echo("  What the vault says of the day's treatments (vault hourly):")
         click.echo(_indented(render(report), 4))
 
-    def changes(self, demo: Demo, report: SyncReport) -> None:
+    def changes(self, demo: Demo) -> None:
         """The comparison report of the last night."""
-        click.echo(f"\nWhat changed in night {demo.nights}, patient by patient (vault diff):")
-        for patient_id, outcome in report.patients.items():
-            if outcome.old_commit and outcome.new_commit != outcome.old_commit:
-                click.echo(f"\n  {patient_id}")
-                click.echo(_indented(_comparison(demo, patient_id, outcome), 4))
+        from cli.history import colours
+        from vault.report.changes import run_report
+        from vault.report.text import lines
+
+        click.echo(f"\nWhat changed in night {demo.nights}, and who must look at what (vault report):\n")
+        for line in lines(run_report(demo.config()), colour=colours()):
+            click.echo(f"    {line}".rstrip())
 
     def what_next(self, demo: Demo, report: SyncReport) -> None:
         """Commands to go on with, each of which works as it is printed."""
+        if report.page:
+            page = demo.folder / report.page.relative_to(demo.config().vault.root)
+            click.echo(f"\nThe report of night {demo.nights}, to be opened in a browser: {page}")
         for page in sorted((demo.folder / "today").glob("*/department.pdf")):
             click.echo(f"\nThe day's treatments, as a department prints them: {page}")
         click.echo(f"\nEverything is in {demo.folder}. Try next:")
         for what, command in _suggestions(demo, report):
             click.echo(f"  # {what}\n  {command}")
-
-
-def _comparison(demo: Demo, patient_id: str, outcome: PatientOutcome) -> str:
-    from cli.history import colours
-    from vault.archive.repository import PatientRepository
-    from vault.compare.diff import compare
-    from vault.compare.text import render
-    from vault.normal.volatile import SHIPPED
-
-    repository = PatientRepository.open(demo.config().vault.root, patient_id)
-    if repository is None or outcome.new_commit is None:
-        return "no commit"
-    changes = compare(repository, outcome.old_commit, outcome.new_commit, SHIPPED)
-    return "\n".join(render(changes, colour=colours()))
 
 
 def _suggestions(demo: Demo, report: SyncReport) -> Iterator[tuple[str, str]]:
@@ -217,7 +208,8 @@ def _suggestions(demo: Demo, report: SyncReport) -> Iterator[tuple[str, str]]:
     repository = shlex.quote(str(demo.folder / "repos" / f"{safe_name(patient)}.git"))
     yield "where things stand", f"{vault} status"
     yield "a patient's history", f"{vault} log {patient}"
-    yield "what the last night changed", f"{vault} diff {patient}"
+    yield "what the last night changed", f"{vault} report"
+    yield "what it changed for one patient, down to the attributes", f"{vault} diff {patient}"
     if plan:
         yield "the plan, as text", f"{vault} show {patient} {PurePosixPath(plan).stem}"
     yield "the exact files, for the spare ROIS", f"{vault} export {patient} --to {folder}/export"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from cli.context import Context
 from cli.history import colours, named, page, patient_history
+from cli.report import FILE, write
 from vault.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -26,9 +28,20 @@ if TYPE_CHECKING:
     default=None,
     help="Every attribute that differs, or none. Default: the first 40 of each object.",
 )
+@click.option(
+    "--html", "html_file", type=FILE, metavar="FILE", help="Write a page, which needs nothing else."
+)
+@click.option("--pdf", "pdf_file", type=FILE, metavar="FILE", help="Write the same for paper.")
 @click.pass_obj
 def diff(
-    context: Context, patient: str, old: str | None, new: str, exit_code: bool, attributes: bool | None
+    context: Context,
+    patient: str,
+    old: str | None,
+    new: str,
+    exit_code: bool,
+    attributes: bool | None,
+    html_file: Path | None,
+    pdf_file: Path | None,
 ) -> None:
     """Show what changed for PATIENT from OLD to NEW, the most severe first.
 
@@ -48,9 +61,13 @@ def diff(
     before = repository.resolve(old) if old else repository.commit_info(after).parent
     volatile = extended((entry.attribute, entry.reason) for entry in context.config().normal.volatile)
     changes = compare(repository, before, after, volatile, load(context.config().path.parent))
+    if html_file or pdf_file:
+        from vault.report.changes import diff_report
+
+        write(context, diff_report(context.config(), repository, before, after), html_file, pdf_file)
     if context.json:
         context.emit(document(repository.patient_id, before, after, changes))
-    else:
+    elif not (html_file or pdf_file):
         limit = {None: ATTRIBUTES, True: None, False: 0}[attributes]
         lines = render(changes, attributes=limit, colour=colours())
         page([*_head(context, repository, before, after), *lines])

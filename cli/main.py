@@ -36,6 +36,7 @@ COMMANDS = {
     "hourly": ("cli.hourly:hourly", "Keep what was treated today: what runs every hour of the day."),
     "log": ("cli.log:log", "A patient's history, newest first."),
     "diff": ("cli.diff:diff", "What changed for a patient between two commits."),
+    "report": ("cli.report:report", "What a nightly run changed, the gravest first."),
     "show": ("cli.show:show", "One object of a patient, as text or as the bytes received."),
     "export": ("cli.export:export", "Write patients' exact files to a folder, and prove that they are."),
     "restore": ("cli.restore:restore", "Everything back from the share and an identity alone."),

@@ -32,6 +32,8 @@ def _lines(report: SyncReport) -> Iterator[str]:
     yield from _account(report)
     if report.not_in_census:
         yield f"{_count(report.not_in_census, 'patient')} of the vault not in tonight's census: kept as they are."
+    if report.page:
+        yield f"Report: {report.page}"
     yield from delivery_lines(report.delivered)
     yield from _retention(report)
 

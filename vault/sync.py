@@ -3,7 +3,7 @@
 1. Open the network. Ask who is under treatment; find and move every object of every patient into the inbox.
 2. Close the network: from here on the vault is alone with what it received.
 3. Normalize, compare and commit, patient by patient; write the run into the ledger; empty the inbox.
-4. Encrypt what is new into the outbox.
+4. Render the report. Encrypt what is new into the outbox.
 5. Decide who goes next, for the digest to name them; open the network, deliver the outbox to the share, close it.
 6. Prune what was announced the night before, here and on the share.
 
@@ -15,6 +15,7 @@ one object's failure is a value in the report and stops nobody else.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from itertools import islice
@@ -46,6 +47,8 @@ from vault.model import Anomaly, Failure, ObjectKey, PatientID, PatientOutcome, 
 from vault.normal.volatile import extended
 from vault.procedure import began, close_what_a_crash_left_open, guests, new_run, tidy
 from vault.progress import Progress, Silent
+from vault.report.accounts import Account, PatientAccount, keep_account
+from vault.report.rendered import page_of, render_what_is_missing
 from vault.retention.prune import Pruning
 from vault.rois.emr_inbox import EmrInbox
 from vault.rois.inbox import Inbox, unfinished
@@ -105,6 +108,9 @@ class _Sync:
         inbox = Inbox(self._root / "inbox" / report.run)
         self._retrieve(inbox, report, patients)
         self._commit(inbox, report)
+        render_what_is_missing(self._config, report.failed)
+        page = page_of(self._root, report.run)
+        report.page = page if page.exists() else None
         pruning = None if patients else self._plan_pruning(report)
         overview = Overview.open(self._root)
         report.delivered = to_share(
@@ -231,6 +237,8 @@ class _Sync:
             self._progress.advance()
         report.anomalies.extend(Anomaly("refused", "major", said) for said in inbox.refusals())
         self._measure(report, tallies)
+        with suppress(OSError):  # the report lacks sentences; what a full disk costs is said elsewhere
+            keep_account(self._root, report.run, self._account(report))
         try:
             self._record(report)
         except VaultError as error:  # the inbox stays, so that a later run can record what this one did
@@ -265,6 +273,17 @@ class _Sync:
             number += 1
             name = f"{report.run}.{number}"
         self._ledger.append("runs", name, event, when=self._now)
+
+    def _account(self, report: SyncReport) -> Account:
+        """What the ledger may not hold, for the report of the run."""
+        patients = {
+            self._pseudonyms.of(patient_id): PatientAccount(
+                tuple(outcome.failed), tuple(outcome.gaps), tuple(outcome.anomalies)
+            )
+            for patient_id, outcome in report.patients.items()
+            if outcome.failed or outcome.gaps or outcome.anomalies
+        }
+        return Account(patients, tuple(report.failed))
 
     def _job(self, inbox: Inbox, run: RunID, *, resumed: bool) -> Job:
         recipients = self._config.vault.recipients
@@ -342,4 +361,5 @@ class _Sync:
             "anomalies": [asdict(anomaly) for anomaly in report.anomalies],
             "measures": report.measures,
             "failed": len(report.failed),
+            "finished": [earlier.run for earlier in report.resumed],
         }

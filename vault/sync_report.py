@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from vault.errors import ExitCode
@@ -42,6 +43,8 @@ class SyncReport:
     """What the measures of anomalies came to, by name."""
     off: dict[str, str] = field(default_factory=dict)
     """Queries that the site's query set leaves out, and what is missing without each."""
+    page: Path | None = None
+    """Where the report of the run lies, rendered; None where it is not yet."""
     delivered: Delivery = field(default_factory=Delivery)
     retention: PruneReport | None = None
     """Who goes, who is announced and why the others stay; None where `[retention]` is left out."""
@@ -76,6 +79,7 @@ class SyncReport:
             "measures": self.measures,
             "not_in_census": self.not_in_census,
             "off": self.off,
+            "report": str(self.page) if self.page else None,
             "delivered": asdict(self.delivered),
             "retention": self.retention.as_json() if self.retention else None,
             "resumed": [report.as_json() for report in self.resumed],

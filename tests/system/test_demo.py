@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -81,6 +82,27 @@ def test_the_days_treatments_can_be_opened(first_run: subprocess.CompletedProces
     assert "PARTIAL" in pages[0]
 
 
+def test_the_report_leads_with_the_tampered_plan(
+    first_run: subprocess.CompletedProcess[str], place: Path
+) -> None:
+    named = first_run.stdout.partition("to be opened in a browser: ")[2].splitlines()[0]
+    page = (place / named).read_text("utf-8")
+    body = page.partition("<main>")[2]
+    assert "STOP AND LOOK" in body
+    patients = re.findall(
+        r'<details class="patient".*?data-severity="(\w+)".*?· <bdi>(DEMO-\d+)', body, re.DOTALL
+    )
+    assert patients == [("critical", "DEMO-002"), ("critical", "DEMO-003"), ("major", "DEMO-001")]
+    assert re.search(r"leaves: greatest shift 5 mm.*60 leaf positions", body)
+    assert re.search(r"plan LUNG_R:1</bdi> <span class=.kind.>revised", body)
+    assert body.count('src="data:image/png;base64,') >= 1
+    (routine,) = re.findall(r'<li class="patient line".*?</li>', body, re.DOTALL)
+    assert "DEMO-004" in routine
+    assert "new: treatment record" in routine
+    paper = (place / named).with_name("report.pdf")
+    assert pypdfium2.PdfDocument(paper)[0].get_textpage().get_text_bounded().count("STOP AND LOOK") == 1
+
+
 @pytest.mark.usefixtures("first_run")
 def test_the_tampered_plan_is_the_only_change_of_its_patient(place: Path) -> None:
     changed = [change for change in changes_of(place, "DEMO-002") if change.kind != "added"]
@@ -117,7 +139,7 @@ def test_every_suggestion_works_as_printed(
     need("git", "age")
     block = first_run.stdout.partition("Try next:\n")[2]
     commands = [line.strip() for line in block.splitlines() if line.strip() and not line.startswith("  #")]
-    assert len(commands) == 8
+    assert len(commands) == 9
     for command in commands:
         if "--serve" in command:
             continue  # goes on until it is ended: below

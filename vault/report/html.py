@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
-from typing import Any, Protocol
+from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
@@ -21,6 +21,7 @@ from vault.compare.groups import Group
 from vault.compare.rules import SEVERITIES
 from vault.report import telling
 from vault.report.changes import PatientChanges, RunReport
+from vault.report.pictures import Picture
 from vault.report.visible import plain, visible
 
 LINES_SHOWN = 40
@@ -35,27 +36,7 @@ OBJECTS_LISTED = 12
 TEMPLATES = "templates"
 
 
-class Drawn(Protocol):
-    """A picture of a change."""
-
-    @property
-    def title(self) -> str:
-        """What it is of."""
-
-    @property
-    def alt_text(self) -> str:
-        """What it shows, for those who can't see it."""
-
-    @property
-    def png(self) -> bytes:
-        """Empty where it could not be drawn; the caption says why."""
-
-    @property
-    def caption(self) -> str:
-        """How to read it."""
-
-
-Pictures = Mapping[tuple[str, str], Sequence[Drawn]]
+Pictures = Mapping[tuple[str, str], Sequence[Picture]]
 """The pictures of changes, by patient ID and path."""
 
 
@@ -72,8 +53,8 @@ def html(report: RunReport, pictures: Pictures | None = None) -> bytes:
             looks=telling.looks(report),
             counts=_counts(report),
             kinds=_kinds(report),
-            serious=[patient for patient in report.patients if not _is_quiet(patient)],
-            quiet=[patient for patient in report.patients if _is_quiet(patient)],
+            serious=[patient for patient in report.patients if not telling.is_quiet(patient)],
+            quiet=[patient for patient in report.patients if telling.is_quiet(patient)],
             lacking=[patient for patient in report.patients if patient.gaps],
             failing=[patient for patient in report.patients if patient.failed],
             budget=_Budget(),
@@ -84,11 +65,6 @@ def html(report: RunReport, pictures: Pictures | None = None) -> bytes:
         )
     )
     return text.encode("utf-8")
-
-
-def _is_quiet(patient: PatientChanges) -> bool:
-    """Whether one line tells all of a patient."""
-    return not patient.failed and not patient.anomalies and (patient.routine or not patient.changes)
 
 
 class _Budget:

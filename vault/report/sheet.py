@@ -5,6 +5,8 @@ The same calls give the same bytes: nothing in the file says when or by which ru
 
 from __future__ import annotations
 
+import io
+import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -211,10 +213,19 @@ class Sheet:
                 self._y += below
             self._finish(line, top)
 
-    def note(self, text: str, *, size: float = 7.5, bold: bool = False) -> None:
+    def note(self, text: str, *, size: float = 7.5, bold: bool = False, indent: float = 0) -> None:
         """A remark that may take several lines."""
-        for part in self._wrapped(text, size, self.width, bold=bold):
-            self.line(part, size=size, bold=bold)
+        for part in self._wrapped(text, size, self.width - indent, bold=bold):
+            self.line(part, size=size, bold=bold, indent=indent)
+
+    def picture(self, png: bytes, *, tallest: float = 150) -> None:
+        """A picture as wide as the page, narrower where it would be taller than `tallest` mm; never cut in two."""
+        width, height = png_size(png)
+        wide = min(self.width, tallest * width / height)
+        high = wide * height / width
+        self.need(high + 1)
+        self._pdf.image(io.BytesIO(png), x=MARGIN, y=self._y, w=wide, h=high)
+        self._y += high + 1
 
     def wrapped(self, text: str, width_less: float = 4, size: float = 8) -> list[str]:
         """`text` in pieces that fit a line `width_less` mm narrower than the page, broken at `; ` or a space."""
@@ -356,6 +367,16 @@ class Sheet:
             self._text(
                 MARGIN + self.width - 30, bottom, 30, f"Page {page} of {pages}", 7.5, bold=True, align="R"
             )
+
+
+def png_size(png: bytes) -> tuple[int, int]:
+    """Width and height of a PNG in pixels, from its header. Raises ValueError when it is none."""
+    if len(png) < 24 or not png.startswith(b"\x89PNG\r\n\x1a\n"):
+        raise ValueError("not a PNG")
+    width, height = struct.unpack(">II", png[16:24])
+    if not (width and height):
+        raise ValueError("a PNG without pixels")
+    return width, height
 
 
 def _cut(text: str, length: int) -> str:

@@ -112,6 +112,11 @@ def looks(report: RunReport) -> list[tuple[str, Sequence[PatientChanges]]]:
     return [(severity, patients) for severity, patients in grouped if patients]
 
 
+def is_quiet(patient: PatientChanges) -> bool:
+    """Whether one line tells all of a patient's changes."""
+    return not patient.failed and not patient.anomalies and (patient.routine or not patient.changes)
+
+
 def of_severity(report: RunReport, severity: str) -> list[PatientChanges]:
     """The patients whose worst change has a severity, most urgent first."""
     return [patient for patient in report.changed if patient.severity == severity]

@@ -1,0 +1,119 @@
+"""The report as lines, as JSON and on paper: the page's order, and hostile text as text."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+
+import pypdfium2
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from report_kit import HOSTILE, patient, report
+
+from vault.model import Failure
+from vault.report.changes import Lines, RunReport
+from vault.report.document import document
+from vault.report.pdf import pdf
+from vault.report.pictures import Picture
+from vault.report.sheet import png_size
+from vault.report.text import text
+
+
+def night() -> RunReport:
+    lacking = replace(patient(4, "routine"), gaps=(Failure("CT 1.2", "never arrived"),))
+    return report(patient(1, "critical"), patient(2, "major"), patient(3, "routine"), lacking)
+
+
+def pages(data: bytes) -> list[str]:
+    return [page.get_textpage().get_text_bounded() for page in pypdfium2.PdfDocument(data)]
+
+
+def test_text_in_order() -> None:
+    said = text(night())
+    places = [
+        said.index(what)
+        for what in (
+            "STOP AND LOOK",
+            "6 patients asked for, by the worst of each: 1 critical, 1 major, 0 minor, 0 administrative, 2 routine",
+            "critical  Demo, Anna 1 (P-001)",
+            "leaves 1 → 2",
+            "major  Demo, Anna 2 (P-002)",
+            "missing: CT 1.2: never arrived",
+            "Nothing but routine: 1 patient",
+            "Demo, Anna 3 (P-003): changed: plan PROSTATE",
+            "Ledger aaaa",
+        )
+    ]
+    assert places == sorted(places)
+    assert "\x1b" not in said
+    assert "\x1b[31mcritical\x1b[0m" in text(night(), colour=True)
+
+
+def test_text_commands_no_terminal() -> None:
+    said = text(report(patient(1, "critical", HOSTILE), text=HOSTILE))
+    assert all(letter.isprintable() or letter == "\n" for letter in said)
+    assert "\\u202e" in said
+    assert max(map(len, said.splitlines())) < 5000
+
+
+def test_json() -> None:
+    found = json.loads(json.dumps(document(night())))
+    assert (found["light"]["colour"], found["asked"], found["unchanged"]) == ("red", 6, 2)
+    assert [each["severity"] for each in found["patients"]] == ["critical", "major", "routine", "routine"]
+    (change,) = found["patients"][0]["changes"]
+    assert (change["kind"], change["modality"], change["attributes"]) == (
+        "changed",
+        "RTPLAN",
+        ["A: 1 → 2"] * 3,
+    )
+    assert change["more_attributes"] == 5
+    assert found["counts"]["routine"] == 2
+    assert found["census"] == {"named": 9, "gone": []}
+
+
+def test_paper_in_order_and_the_same_twice() -> None:
+    data = pdf(night())
+    assert data == pdf(night())
+    said = "\n".join(pages(data))
+    places = [
+        said.index(what)
+        for what in ("STOP AND LOOK", "Who must look", "CRITICAL", "MAJOR", "Nothing but routine")
+    ]
+    assert places == sorted(places)
+    assert "Page 1 of" in said
+    assert "never arrived" in said
+
+
+def test_paper_takes_hostile_text_and_long_names() -> None:
+    long = "N" * 10_240
+    for hostile in (HOSTILE, long, "שלום\u202e עולם", "山田"):
+        assert len(pages(pdf(report(patient(1, "critical", hostile), text=hostile)))) < 12
+
+
+def test_pictures_on_paper_are_whole() -> None:
+    one = patient(1, "critical")
+    figure = Figure(figsize=(7, 3))
+    FigureCanvasAgg(figure)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=50)
+    assert png_size(drawn.getvalue()) == (350, 150)
+    shown = Picture("View", "alt", drawn.getvalue(), "as seen from the source")
+    lacking = Picture("Dose", "alt", b"", "No picture: too large.")
+    data = pdf(report(one), {("P-001", one.changes[0].path): [shown, lacking]})
+    assert "as seen from the source" in pages(data)[0]
+    assert "No picture: too large." in pages(data)[0]
+    assert len(data) > len(pdf(report(one))) + 300
+
+
+def test_no_png_is_no_picture() -> None:
+    with pytest.raises(ValueError, match="not a PNG"):
+        png_size(b"GIF89a" + bytes(40))
+
+
+def test_many_lines_are_counted_on_paper() -> None:
+    one = patient(1, "critical")
+    (path,) = one.lines
+    one = replace(one, lines={path: Lines(tuple(f"line {n}" for n in range(50)), 100)})
+    assert "and 144 more attribute lines" in "\n".join(pages(pdf(report(one))))
