@@ -84,9 +84,7 @@ class Page:
 
     def shown(self) -> list[str]:
         """IDs of the patients that the filters leave."""
-        return [
-            each.get_attribute("id") for each in self.css(".patient") if not each.get_attribute("data-off")
-        ]
+        return [each.get_attribute("id") for each in self.css(".patient:not([data-off])")]
 
     def complaints(self) -> list[str]:
         return [entry["message"] for entry in self.browser.get_log("browser")]
