@@ -34,6 +34,8 @@ COMMANDS = {
     "status": ("cli.status:status", "Where things stand: patients, last run, failures, what waits."),
     "sync": ("cli.sync:sync", "Retrieve, compare, commit and encrypt: what runs every night."),
     "hourly": ("cli.hourly:hourly", "Keep what was treated today: what runs every hour of the day."),
+    "alert": ("cli.alert:alert", "Read the answers and send the alarms that are due: every ten minutes."),
+    "verify": ("cli.verify:verify", "Confirm or dispute what a night changed; enrol a phone."),
     "log": ("cli.log:log", "A patient's history, newest first."),
     "diff": ("cli.diff:diff", "What changed for a patient between two commits."),
     "report": ("cli.report:report", "What a nightly run changed, the gravest first."),
@@ -109,8 +111,9 @@ class LazyGroup(click.Group):
         command = getattr(importlib.import_module(module), attribute)
         if not isinstance(command, click.Command):
             raise TypeError(f"{module}:{attribute} is not a command")
-        taken = {option for parameter in command.params for option in parameter.opts}
-        command.params += [option for option in _common_options() if not taken & set(option.opts)]
+        for each in (command, *(command.commands.values() if isinstance(command, click.Group) else ())):
+            taken = {option for parameter in each.params for option in parameter.opts}
+            each.params += [option for option in _common_options() if not taken & set(option.opts)]
         return command
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:

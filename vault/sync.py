@@ -362,4 +362,5 @@ class _Sync:
             "measures": report.measures,
             "failed": len(report.failed),
             "finished": [earlier.run for earlier in report.resumed],
+            **({"asked": True} if self._config.mail else {}),  # somebody can confirm it
         }

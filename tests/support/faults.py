@@ -45,7 +45,16 @@ EIO: this one fails; stall: it takes a while.
 NET = ("short", "before", "after", "ECONNRESET", "stall")
 """What can happen when something is sent or received: `short` takes or gives half, `stall` ends in a time-out."""
 
-_LOADED = ("cli.main", "cli.sync", "cli.export", "hooks", "vault.sync", "vault.emergency.export")
+_LOADED = (
+    "cli.main",
+    "cli.sync",
+    "cli.export",
+    "cli.alert",
+    "hooks",
+    "vault.sync",
+    "vault.alert",
+    "vault.emergency.export",
+)
 """What the commands import."""
 
 _NEED_ROOM = {"open", "write", "mkdir", "link", "symlink"}

@@ -178,6 +178,7 @@ NONE: dict[str, tuple[bytes, str]] = {
         b"From: ann@hospital.example\nContent-Type: application/pkcs7-mime; smime-type=enveloped-data\n\nMIIB",
         "encrypted",
     ),
+    "larger than is read": (raw(f"VERIFY {ANN}") + b" " * LARGEST, "larger"),
     "empty": (raw(""), "begins with VERIFY or REJECT"),
 }
 
@@ -196,7 +197,6 @@ SILENT: dict[str, bytes] = {
     + ANN.encode(),
     "bounce by its envelope": b"Return-Path: <>\nFrom: ann@hospital.example\n\nVERIFY " + ANN.encode(),
     "daemon": raw(f"VERIFY {ANN}", sender="MAILER-DAEMON@hospital.example"),
-    "larger than is read": raw(f"VERIFY {ANN}") + b" " * LARGEST,
     "nothing at all": b"",
     "noise": bytes(range(256)) * 50,
 }

@@ -31,6 +31,7 @@ from vault.config.model import (
     Volatile,
 )
 from vault.config.reader import parse
+from vault.config.verification import Verification
 from vault.errors import ConfigError
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "Site",
     "Sql",
     "Vault",
+    "Verification",
     "Volatile",
     "load",
     "loads",

@@ -38,6 +38,7 @@ from vault.config.kinds import (
 )
 from vault.config.mail import Mail
 from vault.config.section import Section, read_secret
+from vault.config.verification import Verification
 
 Refresh = Literal["nightly", "weekly", "once"]
 """How often an object that the vault already has is retrieved anew."""
@@ -289,6 +290,7 @@ class Config(Section, frozen=True, kw_only=True):
     retrieve: Retrieve = Retrieve()
     share: Share | None = None
     mail: Mail | None = None
+    verification: Verification = Verification()
     retention: Retention | None = None
     network: Network | None = None
     anomalies: Anomalies = Anomalies()

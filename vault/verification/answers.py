@@ -70,9 +70,12 @@ class NoVerdict:
     """False where a reply would go to a machine, to nobody, or twice."""
 
 
-def read_answer(raw: bytes) -> Reply | NoVerdict:
-    """Return what a mail answers. Total: whatever is not certain is a `NoVerdict` with its reason."""
-    mail = read_mail(raw)
+def read_answer(raw: bytes, *, whole: bool = True) -> Reply | NoVerdict:
+    """Return what a mail answers; `raw` is its beginning where it is not `whole`.
+
+    Total: whatever is not certain is a `NoVerdict` with its reason.
+    """
+    mail = read_mail(raw, whole=whole)
     if isinstance(mail, Unread):
         return NoVerdict(mail.reason, mail.sender, mail.message, answerable=mail.answerable)
     plain = own_lines(mail.plain)

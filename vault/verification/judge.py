@@ -34,7 +34,8 @@ class Recipient:
     name: str
     address: str
     totp_secret: bytes | None = field(default=None, repr=False)
-    """None for somebody who is not enrolled."""
+    asked_totp: bool = False
+    """The configuration names a file for the secret: without one, nobody can answer in this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,8 @@ class Refused:
     """The recipient who is told; None when nobody is."""
     bad_totp: str | None = None
     """The recipient whose code came with a wrong TOTP: many of these are an attack."""
+    counted: str | None = None
+    """What the message is known by, where it brought a verdict before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ def judge(reply: Reply | NoVerdict, docket: Docket, now: datetime) -> Judged | R
     )
     name = sender.name if sender else None
     if reply.message and reply.message in docket.seen:
-        return Refused("This answer has been counted already.")
+        return Refused("This answer has been counted already.", counted=reply.message)
     if isinstance(reply, NoVerdict):
         return Refused(reply.reason, name if reply.answerable else None)
     matches = list(_matches(reply, docket))
@@ -185,7 +188,7 @@ def _totp(
     reply: Reply, docket: Docket, sender: Recipient, run: RunState, typed: Sequence[str], now: datetime
 ) -> int | Refused | None:
     """The step of the TOTP; None where none is asked for."""
-    if docket.totp == "off" or (docket.totp == "enrolled" and sender.totp_secret is None):
+    if docket.totp == "off" or (docket.totp == "enrolled" and not (sender.totp_secret or sender.asked_totp)):
         return None
     if sender.totp_secret is None:
         return Refused(

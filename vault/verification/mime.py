@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 
 LARGEST = 25 << 20
 """Bytes of the largest mail that is read."""
+_BEGINNING = 64 << 10
+"""Bytes that are read of a larger one."""
 MOST_TEXT = 1 << 20
 """Bytes of text that are read of it."""
 MOST_HEADERS = 256 << 10
@@ -84,15 +86,15 @@ class Unread:
     message: str = ""
 
 
-def read_mail(raw: bytes) -> Mail | Unread:
-    """Read a mail. Never raises for what a mail holds."""
+def read_mail(raw: bytes, *, whole: bool = True) -> Mail | Unread:
+    """Read a mail, or its beginning where it is not `whole`. Never raises for what a mail holds."""
     if len(raw) > LARGEST:
-        return Unread(f"The mail is larger than {LARGEST >> 20} MB. Answer without what was attached.")
+        raw, whole = raw[:_BEGINNING], False
     try:
         if not _HEADERS_END.search(raw, 0, MOST_HEADERS) and len(raw) > MOST_HEADERS:
             return Unread("The mail is malformed, and can't be read.", answerable=False)
         message = email.message_from_bytes(raw, policy=_POLICY)
-        return _read(message, raw)
+        return _read(message, raw, whole=whole)
     except (
         RecursionError,
         ValueError,
@@ -111,7 +113,7 @@ def message_hash(raw: bytes, message_id: str) -> str:
     return hashlib.sha256(message_id.strip().encode("utf-8", "surrogateescape") or raw).hexdigest()
 
 
-def _read(message: email.message.Message, raw: bytes) -> Mail | Unread:
+def _read(message: email.message.Message, raw: bytes, *, whole: bool) -> Mail | Unread:
     if automatic := _automatic(message):
         return Unread(f"{automatic} A person has to answer.", answerable=False)
     sender = _sender(message)
@@ -120,6 +122,9 @@ def _read(message: email.message.Message, raw: bytes) -> Mail | Unread:
     if _ROBOT.match(sender):
         return Unread("This mail is from a machine. A person has to answer.", answerable=False)
     identity = message_hash(raw, _header(message, "Message-ID"))
+    if not whole:
+        why = f"The mail is larger than {LARGEST >> 20} MB. Answer without what is attached."
+        return Unread(why, True, sender, identity)
     if message.get_content_type() in {"application/pkcs7-mime", "application/x-pkcs7-mime"} or (
         message.get_content_type() == "multipart/encrypted"
     ):

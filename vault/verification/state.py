@@ -8,15 +8,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, tzinfo
 from functools import cached_property
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import rfc8785
 
 from vault.archive.ledger import Ledger
+from vault.config import Config
 from vault.errors import DAMAGED, IntegrityError
 from vault.verification.deadline import deadline_of
 from vault.verification.proof import Step
 from vault.verification.quorum import Answer, State, Verdict, state_of
-from vault.verification.runs import Asked, asked
+from vault.verification.runs import NightRun, night_runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class Patient:
 class RunState:
     """Where one run stands."""
 
-    run: Asked
+    run: NightRun
     deadline: datetime
     patients: Mapping[str, Patient]
     verdicts: tuple[Recorded, ...]
@@ -99,6 +101,11 @@ class RunState:
         return sorted(pseudonym for pseudonym, each in self.patients.items() if each.state is state)
 
     @property
+    def waits(self) -> tuple[str, ...]:
+        """Pseudonyms of those whose verdicts are missing; nobody where nobody was asked."""
+        return tuple(self.of(State.PENDING)) if self.run.asked else ()
+
+    @property
     def answered(self) -> tuple[str, ...]:
         """Who has answered, in the order of their first answers."""
         return tuple(dict.fromkeys(each.verdict.recipient for each in self.verdicts))
@@ -114,6 +121,12 @@ class Policy:
     zone: tzinfo = UTC
     routine_confirms: bool = False
     """Whether patients whose changes are of the daily kind alone need no verdict."""
+
+
+def policy_of(config: Config) -> Policy:
+    """What the configuration asks for."""
+    asked = config.verification
+    return Policy(asked.required, asked.deadline, ZoneInfo(config.site.timezone), asked.routine == "confirm")
 
 
 def recorded(ledger: Ledger) -> list[Recorded]:
@@ -132,10 +145,10 @@ def states(ledger: Ledger, policy: Policy) -> list[RunState]:
     verdicts: dict[str, list[Recorded]] = {}
     for each in recorded(ledger):
         verdicts.setdefault(each.run, []).append(each)
-    return [run_state(run, verdicts.get(run.name, ()), policy) for run in asked(ledger)]
+    return [run_state(run, verdicts.get(run.name, ()), policy) for run in night_runs(ledger)]
 
 
-def run_state(run: Asked, verdicts: Iterable[Recorded], policy: Policy) -> RunState:
+def run_state(run: NightRun, verdicts: Iterable[Recorded], policy: Policy) -> RunState:
     """Where a run stands, given all verdicts on it. A verdict on changes that the run never made counts for nothing."""
     counted = [narrowed for each in verdicts if (narrowed := _narrowed(run, each))]
     patients = {
@@ -157,7 +170,7 @@ def used_steps(verdicts: Iterable[Recorded]) -> dict[str, int]:
     return used
 
 
-def _narrowed(run: Asked, each: Recorded) -> Recorded | None:
+def _narrowed(run: NightRun, each: Recorded) -> Recorded | None:
     """The verdict, about the patients whose changes are still those that were answered."""
     version = run.version(each.digest)
     if version is None:

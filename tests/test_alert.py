@@ -1,0 +1,331 @@
+"""Alarms from the deadline on until enough people have answered, and at once for what can't wait."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from answer_kit import SECRET, totp_at
+from faults import Fault, Runner
+from verdict_kit import MAILDIR, NIGHT, PEOPLE, TEN, VerdictVault, recipients
+
+from vault.alert import AlertReport, alert
+from vault.errors import ConfigError, ExitCode, VaultError
+from vault.lock import run_lock
+from vault.verification.alarms import sent
+from vault.verification.enrolment import keep_secret
+from vault.verification.quorum import State
+from vault.verification.state import policy_of, recorded, states
+
+MINUTE = timedelta(minutes=1)
+POINTS = int(os.environ.get("VAULT_SWEEP", "10"))
+"""Moments at which the sweep kills; VAULT_SWEEP=1000 for all."""
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> VerdictVault:
+    return VerdictVault(tmp_path / "vault")
+
+
+def state(vault: VerdictVault, run: str) -> State:
+    return next(each.state for each in states(vault.ledger, policy_of(vault.config)) if each.run.name == run)
+
+
+def at(vault: VerdictVault, now: datetime) -> AlertReport:
+    report = alert(vault.config, now=now)
+    assert report.exit_code is ExitCode.DONE, report.as_json()
+    return report
+
+
+def test_one_answer_brings_alarms_each_ten_minutes_and_the_second_ends_them(vault: VerdictVault) -> None:
+    run = vault.night("4711", "0815")
+    vault.answer("Ann", f"VERIFY {vault.code('Ann', run)}")
+    for minute in range(-60, 20):
+        at(vault, TEN + minute * MINUTE)
+    assert vault.subjects() == ["Your VERIFY was counted"] + ["ALARM: 2 patients not confirmed"] * 2
+    report = at(vault, TEN + 20 * MINUTE)
+    assert [alarm.answered for alarm in report.alarms] == [("Ann",)]
+    alarms = [each for each in vault.mailed() if "ALARM" in each["Subject"]]
+    assert len(alarms) == 9
+    text = alarms[0].get_content()
+    assert "Answered: Ann (VERIFY)" in text
+    assert "Not answered: Ben, Cem" in text
+    assert "4711" not in text
+    times = sorted(each.at for each in sent(vault.ledger))
+    assert times == [TEN, TEN + 10 * MINUTE, TEN + 20 * MINUTE]
+    assert vault.verified("4711") is None
+    vault.answer("Ben", f"VERIFY {vault.code('Ben', run)}")
+    for minute in range(21, 60):
+        at(vault, TEN + minute * MINUTE)
+    assert len(sent(vault.ledger)) == 3
+    assert vault.subjects().count("Your VERIFY was counted") == 2
+    assert state(vault, run) is State.CONFIRMED
+    for patient in ("4711", "0815"):
+        assert vault.verified(patient) == vault.tip(patient)
+    assert list((vault.folder / "in/new").iterdir()) == []
+
+
+def test_a_caller_that_comes_late_sends_one_alarm(vault: VerdictVault) -> None:
+    vault.night("4711")
+    at(vault, TEN + 95 * MINUTE)
+    at(vault, TEN + 96 * MINUTE)
+    assert vault.subjects() == ["ALARM: 1 patient not confirmed"]
+
+
+@pytest.mark.parametrize(
+    ("night", "ten"), [("2026-03-29T00:15", "2026-03-29T08:00"), ("2026-10-25T00:15", "2026-10-25T09:00")]
+)
+def test_the_days_when_clocks_change(vault: VerdictVault, night: str, ten: str) -> None:
+    vault.night("4711", began=datetime.fromisoformat(night).replace(tzinfo=UTC))
+    deadline = datetime.fromisoformat(ten).replace(tzinfo=UTC)
+    assert at(vault, deadline - MINUTE).alarms == []
+    assert [each.reason for each in at(vault, deadline).alarms] == ["unanswered"]
+
+
+def test_an_objection_alarms_everybody_at_once_and_once(vault: VerdictVault) -> None:
+    run = vault.night("4711", "0815")
+    vault.answer("Cem", f"REJECT {vault.code('Cem', run)} 4711", written=NIGHT + 5 * MINUTE)
+    now = NIGHT + 10 * MINUTE
+    assert [each.reason for each in at(vault, now).alarms] == ["disputed"]
+    at(vault, now + 10 * MINUTE)
+    alarms = [each for each in vault.mailed() if "ALARM" in each["Subject"]]
+    assert {str(each["Subject"]) for each in alarms} == {"ALARM: Cem REJECTS 1 patient"}
+    assert len(alarms) == len(PEOPLE)
+    assert "4711" not in alarms[0].get_content()
+    for name in ("Ann", "Ben"):
+        vault.answer(name, f"VERIFY {vault.code(name, run)}", written=now)
+    at(vault, now + 20 * MINUTE)
+    assert state(vault, run) is State.DISPUTED
+    assert vault.verified("4711") is None
+    assert vault.verified("0815") == vault.tip("0815")
+    assert at(vault, TEN).alarms == []
+
+
+def test_a_night_is_not_verified_by_the_verdict_on_another(vault: VerdictVault) -> None:
+    first = vault.night("4711")
+    second = vault.night("4711")
+    one, two = (run.patients for run in reversed(states(vault.ledger, policy_of(vault.config))))
+    now = TEN + timedelta(days=1, hours=-1)
+    for name in ("Ann", "Ben"):
+        vault.answer(name, f"VERIFY {vault.code(name, second)}", written=now)
+    at(vault, now)
+    assert state(vault, second) is State.CONFIRMED
+    assert (
+        vault.verified("4711") is None
+    )  # what the first night changed is in it, and nobody vouches for that
+    for name in ("Ann", "Ben"):
+        vault.answer(name, f"VERIFY {vault.code(name, first)}", written=now)
+    at(vault, now)
+    assert vault.verified("4711") == vault.tip("4711") == next(iter(two.values())).step.new
+    assert next(iter(one.values())).step.new == next(iter(two.values())).step.old
+    vault.night("4711")
+    at(vault, now + MINUTE)
+    assert vault.verified("4711") != vault.tip("4711")
+
+
+def test_a_disputed_night_is_passed_when_a_later_one_is_confirmed(vault: VerdictVault) -> None:
+    first = vault.night("4711")
+    vault.answer("Ann", f"REJECT {vault.code('Ann', first)}")
+    at(vault, TEN - MINUTE)
+    second = vault.night("4711")
+    for name in ("Ann", "Ben"):
+        vault.answer(name, f"VERIFY {vault.code(name, second)}")
+    at(vault, TEN + timedelta(hours=23))
+    assert vault.verified("4711") == vault.tip("4711")
+
+
+def test_nights_before_there_was_anybody_to_ask_wait_for_nobody(vault: VerdictVault) -> None:
+    vault.night("4711", asked=False)
+    run = vault.night("4711")
+    for name in ("Ann", "Ben"):
+        vault.answer(name, f"VERIFY {vault.code(name, run)}")
+    report = at(vault, TEN + timedelta(days=1))
+    assert report.alarms == []
+    assert vault.verified("4711") == vault.tip("4711")
+
+
+def test_what_looks_like_an_attack_alarms_at_once(vault: VerdictVault) -> None:
+    vault.night("4711", anomalies=["38 of 40 patients changed", {"severity": "minor", "text": "x"}])
+    (alarm,) = at(vault, NIGHT + MINUTE).alarms
+    assert (alarm.reason, alarm.subject) == ("anomaly", "ALARM: one thing looks like an attack")
+    assert at(vault, NIGHT + 2 * MINUTE).alarms == []
+
+
+def test_a_night_that_did_not_come_alarms_each_hour(vault: VerdictVault) -> None:
+    assert at(vault, NIGHT).alarms == []
+    vault.night()
+    assert at(vault, NIGHT + timedelta(hours=26)).alarms == []
+    reasons = [
+        [each.reason for each in at(vault, NIGHT + timedelta(hours=26, minutes=minutes)).alarms]
+        for minutes in range(1, 125, 10)
+    ]
+    assert [reason for each in reasons for reason in each] == ["no-night"] * 3
+
+
+def test_a_clock_that_went_back_is_said_and_silences_nobody(vault: VerdictVault) -> None:
+    vault.night("4711")
+    at(vault, TEN + 30 * MINUTE)
+    report = at(vault, TEN + 11 * MINUTE)
+    assert report.clock_jumped
+    assert [each.reason for each in report.alarms] == ["clock", "unanswered"]
+    assert at(vault, TEN + 12 * MINUTE).alarms == []
+
+
+def test_routine_alone_is_confirmed_where_the_site_says_so(tmp_path: Path) -> None:
+    vault = VerdictVault(tmp_path / "vault", extra='routine = "confirm"')
+    vault.night("4711", each={"routine": True})
+    assert at(vault, TEN).alarms == []
+    assert vault.verified("4711") == vault.tip("4711")
+    strict = VerdictVault(tmp_path / "strict")
+    strict.night("4711", each={"routine": True})
+    assert len(at(strict, TEN).alarms) == 1
+    assert strict.verified("4711") is None
+
+
+def test_guessed_totps_shut_the_mail_for_that_recipient_but_not_for_objections(tmp_path: Path) -> None:
+    vault = VerdictVault(tmp_path / "vault", MAILDIR + recipients(enrolled=["Ann"]))
+    keep_secret(vault.folder / "keys/Ann.totp", SECRET)
+    run = vault.night("4711")
+    code, right = vault.code("Ann", run), totp_at(TEN)
+    for number in range(5):
+        vault.answer("Ann", f"VERIFY {code} {(int(right) + 1 + number) % 10**6:06}")
+    vault.answer("Ann", f"VERIFY {code} {right}")
+    report = at(vault, TEN)
+    assert report.polled
+    assert report.polled.verdicts == []
+    assert len(report.polled.notices) == 1
+    vault.answer("Ann", f"VERIFY {code} {right}\n")
+    vault.answer("Ann", f"REJECT {code}")
+    report = at(vault, TEN + MINUTE)
+    assert report.polled
+    assert len(report.polled.verdicts) == 2
+
+
+def test_answers_that_are_none_are_told_once_to_whoever_they_concern(vault: VerdictVault) -> None:
+    run = vault.night("4711")
+    message = vault.answer("Ann", "VERIFY")
+    vault.answer("Ben", f"VERIFY {vault.code('Ben', run)}", Auto_Submitted="auto-replied")
+    at(vault, TEN - MINUTE)
+    vault.deliver(bytes(message))
+    at(vault, TEN - MINUTE)
+    (told,) = vault.mailed()
+    assert told["To"] == "Ann <ann@test.local>"
+    assert told["Auto-Submitted"] == "auto-replied"
+    assert "lacks your code" in told.get_content().replace("\n", " ")
+
+
+# --- the network
+
+
+class Gate:
+    """Counts how often the network was opened."""
+
+    def __init__(self, fails: bool = False) -> None:
+        self.opened = 0
+        self.is_open = False
+        self.fails = fails
+
+    @property
+    def hook(self) -> Gate:
+        return self
+
+    def network_open(self, config: object) -> None:
+        self.opened += 1
+        self.is_open = True
+        if self.fails:
+            raise VaultError("The network could not be opened: no cable.")
+
+    def network_close(self, config: object) -> None:
+        self.is_open = False
+
+
+def test_the_network_is_opened_only_where_there_is_something_to_do(vault: VerdictVault) -> None:
+    gate = Gate()
+    vault.night()
+    alert(vault.config, now=NIGHT + MINUTE, events=gate)  # type: ignore[arg-type]
+    assert gate.opened == 0
+    vault.night("4711", began=NIGHT + timedelta(hours=1))
+    alert(vault.config, now=NIGHT + timedelta(hours=2), events=gate)  # type: ignore[arg-type]
+    assert (gate.opened, gate.is_open) == (1, False)
+
+
+def test_no_network_and_no_mail_lose_no_alarm_and_pile_none_up(vault: VerdictVault) -> None:
+    vault.night("4711")
+    for minutes in (0, 10, 20):
+        report = alert(vault.config, now=TEN + minutes * MINUTE, events=Gate(fails=True))  # type: ignore[arg-type]
+        assert report.exit_code is ExitCode.PARTIAL
+        assert report.unmailed == len(PEOPLE)
+    at(vault, TEN + 21 * MINUTE)
+    assert vault.subjects() == ["ALARM: 1 patient not confirmed"]
+    at(vault, TEN + 30 * MINUTE)
+    assert len(vault.subjects()) == 2
+
+
+def test_while_another_run_is_at_work_alarms_are_kept(vault: VerdictVault) -> None:
+    vault.night("4711")
+    gate = Gate()
+    with run_lock(vault.folder):
+        report = alert(vault.config, now=TEN, events=gate)  # type: ignore[arg-type]
+    assert (gate.opened, report.exit_code, report.unmailed) == (0, ExitCode.PARTIAL, len(PEOPLE))
+    at(vault, TEN + MINUTE)
+    assert len(vault.mailed()) == len(PEOPLE)
+
+
+def test_without_mail_there_is_nobody_to_ask(tmp_path: Path) -> None:
+    vault = VerdictVault(tmp_path / "vault", "")
+    with pytest.raises(ConfigError, match=r"without \[mail\]"):
+        alert(vault.config, now=TEN)
+
+
+# --- kill -9
+
+
+@contextmanager
+def swept(folder: Path):  # type: ignore[no-untyped-def]
+    with Runner(folder) as runner:
+        yield runner
+
+
+def test_killed_at_any_write_it_loses_and_invents_nothing(tmp_path: Path) -> None:
+    """Each night one verdict, one refusal and one objection arrive, and `vault alert` is killed once, somewhere."""
+    vault = VerdictVault(tmp_path / "vault", MAILDIR + recipients(("Ann", "Ben")))
+    now = datetime.now(UTC)
+    with swept(tmp_path / "runner") as runner:
+
+        def deliver(number: int) -> str:
+            began = now - timedelta(days=3) + number * MINUTE
+            run = vault.night("4711", began=began)
+            vault.answer("Ann", f"VERIFY {vault.code('Ann', run)}", written=now)
+            vault.answer("Ben", f"REJECT {vault.code('Ben', run)}", written=now)
+            vault.answer("Ben", f"VERIFY {number}", written=now)
+            return run
+
+        deliver(0)
+        whole = runner.run(["-c", vault.toml, "alert"], [vault.folder])
+        assert whole.code == 0, whole.err
+        points = len(whole.points["main", "disk"])
+        assert points > 100
+        for number, point in enumerate(range(1, points, max(1, points // POINTS)), 1):
+            run = deliver(number)
+            killed = runner.run(["-c", vault.toml, "alert"], [vault.folder], Fault(point, "before"))
+            assert killed.code in {0, 137}, killed.err
+            after = runner.run(["-c", vault.toml, "verify", "poll"], [vault.folder])
+            assert after.code == 0, after.err
+            found = [each for each in recorded(vault.ledger) if each.run == run]
+            assert sorted((each.verdict.recipient, each.verdict.answer.value) for each in found) == [
+                ("Ann", "verify"),
+                ("Ben", "reject"),
+            ], killed.hit
+            assert list((vault.folder / "in/new").iterdir()) == []
+            assert not list((vault.folder / "mail/outbox").glob("[!.]*"))
+    nights = vault.nights
+    subjects = [str(each["Subject"]) for each in vault.mailed()]
+    assert subjects.count("Your VERIFY was counted") == nights
+    assert subjects.count("Your REJECT was counted") == nights
+    assert subjects.count("Your answer was NOT counted") == nights
+    assert subjects.count("ALARM: Ben REJECTS 1 patient") == 2 * nights
+    identities = [(str(each["Message-ID"]), each["To"]) for each in vault.mailed()]
+    assert len({identity for identity, _ in identities}) >= 4 * nights
