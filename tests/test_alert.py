@@ -21,7 +21,7 @@ from vault.verification.quorum import State
 from vault.verification.state import policy_of, recorded, states
 
 MINUTE = timedelta(minutes=1)
-POINTS = int(os.environ.get("VAULT_SWEEP", "10"))
+POINTS = int(os.environ.get("VAULT_SWEEP", "6"))
 """Moments at which the sweep kills; VAULT_SWEEP=1000 for all."""
 
 
