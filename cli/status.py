@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import click
 
 from cli.context import Context
 from cli.text import columns, count, minute, printable
+from vault.verification.quorum import State
 
 if TYPE_CHECKING:
     from vault.config import Config
@@ -43,6 +45,7 @@ def _overview(config: Config, found: Status) -> Iterator[tuple[str, str]]:
     yield "Last run", _last_run(found)
     for anomaly in (found.last_run or {}).get("anomalies") or ():
         yield "ANOMALY", _anomaly(anomaly)
+    yield from _verdicts(config, found)
     if found.last_hour is not None:
         yield "Last hour", _last_hour(found.last_hour)
     if found.unfinished:
@@ -104,6 +107,29 @@ def _anomaly(said: Any) -> str:
     return printable(" ".join(str(part) for part in parts if part))
 
 
+def _verdicts(config: Config, found: Status) -> Iterator[tuple[str, str]]:
+    """What is disputed, and what waits for a verdict until when."""
+    zone = ZoneInfo(config.site.timezone)
+    for run in found.verdicts:
+        answered = f"; answered: {', '.join(run.answered)}" if run.answered else ""
+        if disputed := run.of(State.DISPUTED):
+            yield "DISPUTED", f"{count(len(disputed), 'patient')} of run {run.run.name}{answered}"
+        if run.waits:
+            until = minute(run.deadline.astimezone(zone))
+            due = "OVERDUE since" if datetime.now(UTC) >= run.deadline else "due"
+            what = count(len(run.waits), "patient")
+            yield "To confirm", f"{what} of run {run.run.name}, {due} {until}{answered}"
+    if found.verdicts and not any(run.waits or run.of(State.DISPUTED) for run in found.verdicts):
+        yield "To confirm", "nothing: all that the last nights changed is confirmed"
+    lacking = config.verification.required - len(config.mail.recipients) if config.mail else 0
+    if lacking > 0:
+        yield (
+            "To confirm",
+            f"NEVER: [verification] required = {config.verification.required}, but there are only "
+            f"{config.verification.required - lacking} of [[mail.recipients]]",
+        )
+
+
 def _last_hour(run: Mapping[str, Any]) -> str:
     entries = run["patients"].values()
     new = sum(entry["new_commit"] != entry["old_commit"] for entry in entries)
@@ -127,17 +153,20 @@ def _patients(found: Status) -> str:
     if not found.patients:
         return "No patient yet."
     head = ("Patient", "Last commit", "Objects", "")
-    rows = [_row(patient_id, entry) for patient_id, entry in sorted(found.patients.items())]
+    asked = bool(found.verdicts)
+    rows = [_row(patient_id, entry, asked=asked) for patient_id, entry in sorted(found.patients.items())]
     return columns([head, *rows])
 
 
-def _row(patient_id: str, entry: PatientStatus) -> tuple[str, str, str, str]:
+def _row(patient_id: str, entry: PatientStatus, *, asked: bool) -> tuple[str, str, str, str]:
     when = f"{minute(entry.when)} {entry.commit[:8]}" if entry.when and entry.commit else "nothing yet"
     remark = ""
     if entry.failed:
         remark = f"{count(entry.failed, 'failure')} in run {entry.run}"
     elif entry.complete is False:
         remark = f"not retrieved completely in run {entry.run}"
+    if asked and entry.commit and entry.verified != entry.commit:
+        remark = f"{remark}; not verified" if remark else "not verified"
     return printable(patient_id), when, str(entry.objects), remark
 
 
@@ -159,6 +188,17 @@ def _as_json(found: Status) -> dict[str, Any]:
         "removals": found.removals,
         "damaged": {failure.subject: failure.reason for failure in found.damaged},
         "off": found.off,
+        "verdicts": [
+            {
+                "run": run.run.name,
+                "state": run.state.value,
+                "deadline": run.deadline.isoformat(),
+                "pending": len(run.waits),
+                "disputed": len(run.of(State.DISPUTED)),
+                "answered": run.answered,
+            }
+            for run in found.verdicts
+        ],
         "patients": {
             patient_id: {
                 "commit": entry.commit,
@@ -167,6 +207,7 @@ def _as_json(found: Status) -> dict[str, Any]:
                 "run": entry.run,
                 "complete": entry.complete,
                 "failed": entry.failed,
+                "verified": entry.verified,
             }
             for patient_id, entry in sorted(found.patients.items())
         },

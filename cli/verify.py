@@ -195,7 +195,7 @@ def _alert(context: Context) -> None:
 
 def _lines(desk: Desk, run: RunState) -> Iterator[str]:
     zone = desk.policy.zone
-    state = run.state.value.upper() if run.run.asked or run.verdicts else "nobody was asked"
+    state = run.state.value.upper() if run.run.somebody or run.verdicts else "nobody was asked"
     began, until = minute(run.run.began.astimezone(zone)), minute(run.deadline.astimezone(zone))
     yield f"Run {run.run.name}, {began}, to be confirmed by {until}: {state}"
     for verdict in run.verdicts:
@@ -223,7 +223,7 @@ def _as_json(desk: Desk, run: RunState) -> dict[str, Any]:
         "run": run.run.name,
         "began": run.run.began.astimezone(desk.policy.zone).isoformat(),
         "deadline": run.deadline.astimezone(desk.policy.zone).isoformat(),
-        "asked": run.run.asked,
+        "asked": run.run.somebody,
         "state": run.state.value,
         "verdicts": [verdict.event() for verdict in run.verdicts],
         "patients": {

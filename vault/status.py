@@ -18,9 +18,13 @@ from vault.model import Failure
 from vault.retention import standing
 from vault.retention.lists import waiting
 from vault.share.mirror import BRANCHES, history_ref, shared_ref
+from vault.verification.state import RunState, policy_of, states
+from vault.verification.verified import VERIFIED
 
 RUNS_READ = 60
 """How many runs back a patient's last one is looked for."""
+VERDICTS_READ = 14
+"""How many runs back missing verdicts are said."""
 
 
 @dataclass(slots=True)
@@ -34,6 +38,8 @@ class PatientStatus:
     complete: bool | None = None
     """Whether that run retrieved everything that was due; None when no run is known."""
     failed: int = 0
+    verified: str | None = None
+    """The newest commit that people have confirmed."""
 
 
 @dataclass(slots=True)
@@ -65,6 +71,8 @@ class Status:
     """Patients whom the last digest named: they go the night after it, unless somebody objects."""
     removals: int = 0
     """Ciphertexts that nothing needs any more and that wait to be removed from the share."""
+    verdicts: list[RunState] = field(default_factory=list)
+    """Where the last runs stand that people are asked about, newest first."""
     off: dict[str, str] = field(default_factory=dict)
     """Sections that the configuration leaves out, and what that means."""
 
@@ -82,6 +90,9 @@ def status(config: Config) -> Status:
             result.damaged.append(Failure(repository.path.name, str(error)))
     try:
         _add_runs(result, Pseudonyms.load(config.vault.pseudonym_key))
+        if config.mail is not None:
+            runs = states(Ledger(root), policy_of(config), VERDICTS_READ)
+            result.verdicts = [run for run in runs if run.run.somebody or run.verdicts]
     except VaultError as error:
         result.damaged.append(Failure("ledger.git", str(error)))
     result.unfinished = sorted(_names(root / "inbox"))
@@ -105,7 +116,8 @@ def _kept(repository: PatientRepository) -> PatientStatus:
     if tip is None:
         return PatientStatus()
     objects = sum(path.endswith(".dcm") for path in repository.tree(tip))
-    return PatientStatus(commit=tip, when=repository.commit_info(tip).when, objects=objects)
+    when = repository.commit_info(tip).when
+    return PatientStatus(commit=tip, when=when, objects=objects, verified=repository.ref(VERIFIED))
 
 
 def _add_runs(result: Status, pseudonyms: Pseudonyms) -> None:

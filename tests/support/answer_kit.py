@@ -9,7 +9,7 @@ from email.utils import format_datetime
 from vault.verification.judge import Docket, Recipient
 from vault.verification.proof import TOTP_STEP, Step, change_set_digest, code
 from vault.verification.quorum import Answer, Verdict
-from vault.verification.runs import ChangeSet, NightRun
+from vault.verification.runs import Asked, ChangeSet
 from vault.verification.state import Policy, Recorded, run_state
 
 KEY = bytes(range(32))
@@ -31,18 +31,18 @@ def change_set(run: str, steps: dict[str, Step]) -> ChangeSet:
     return ChangeSet(steps, change_set_digest(run, steps))
 
 
-OLD = NightRun(
+OLD = Asked(
     OLD_RUN,
     BEGAN - timedelta(days=1),
     True,
     (change_set(OLD_RUN, {ONE: Step(None, "1" * 40), TWO: Step(None, "5" * 40)}),),
 )
-NEW = NightRun(
+NEW = Asked(
     RUN, BEGAN, True, (change_set(RUN, {ONE: Step("1" * 40, "2" * 40), TWO: Step("5" * 40, "6" * 40)}),)
 )
 
 
-def code_of(name: str, run: NightRun = NEW) -> str:
+def code_of(name: str, run: Asked = NEW) -> str:
     return code(KEY, name, run.name, run.changes.digest)
 
 
@@ -55,7 +55,7 @@ def totp_at(when: datetime = WRITTEN, secret: bytes = SECRET) -> str:
 
 
 def said(
-    name: str, answer: Answer = Answer.VERIFY, *pseudonyms: str, run: NightRun = NEW, message: str = ""
+    name: str, answer: Answer = Answer.VERIFY, *pseudonyms: str, run: Asked = NEW, message: str = ""
 ) -> Recorded:
     """A verdict that the ledger has already."""
     verdict = Verdict(name, answer, frozenset(pseudonyms) or None)

@@ -52,7 +52,7 @@ def named_patients(desk: Desk, run: RunState, patients: Sequence[str]) -> frozen
 
 def is_asked_for_totp(person: MailRecipient) -> bool:
     """Whether this recipient shows a phone's digits: else the code of the report."""
-    return person.totp_file is not None
+    return read_totp_secret(person) is not None
 
 
 def console_verdict(
@@ -77,11 +77,8 @@ def console_verdict(
             "at most."
         )
     _check_open(run, person.name, answer, patients)
-    step = None
-    if is_asked_for_totp(person):
-        secret = read_totp_secret(person)
-        if secret is None:
-            raise UsageError(f"{person.name} has not enrolled yet: vault verify enrol {person.name!r}")
+    step, secret = None, read_totp_secret(person)
+    if secret is not None:
         step = totp_step(secret, proof, now, desk.docket.used.get(person.name))
         if step is None:
             raise VaultError(

@@ -34,8 +34,7 @@ class Recipient:
     name: str
     address: str
     totp_secret: bytes | None = field(default=None, repr=False)
-    asked_totp: bool = False
-    """The configuration names a file for the secret: without one, nobody can answer in this name."""
+    """None for somebody who has not enrolled a phone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +187,7 @@ def _totp(
     reply: Reply, docket: Docket, sender: Recipient, run: RunState, typed: Sequence[str], now: datetime
 ) -> int | Refused | None:
     """The step of the TOTP; None where none is asked for."""
-    if docket.totp == "off" or (docket.totp == "enrolled" and not (sender.totp_secret or sender.asked_totp)):
+    if docket.totp == "off" or (docket.totp == "enrolled" and sender.totp_secret is None):
         return None
     if sender.totp_secret is None:
         return Refused(

@@ -106,10 +106,7 @@ class Desk:
 
     def _docket(self) -> Docket:
         verdicts = recorded(self.ledger)
-        people = [
-            Recipient(each.name, each.address, read_totp_secret(each), each.totp_file is not None)
-            for each in self.mail.recipients
-        ]
+        people = [Recipient(each.name, each.address, read_totp_secret(each)) for each in self.mail.recipients]
         names = {patient_id.casefold(): pseudonym for pseudonym, patient_id in self.patients.items()}
         runs = states(self.ledger, self.policy)
         known = {pseudonym for run in runs for pseudonym in run.patients}

@@ -30,12 +30,12 @@ class ChangeSet:
 
 
 @dataclass(frozen=True, slots=True)
-class NightRun:
+class Asked:
     """A run that changed something."""
 
     name: str
     began: datetime
-    asked: bool
+    somebody: bool
     """Whether there was anybody to ask: no verdict is missing from nights before the site had recipients."""
     versions: tuple[ChangeSet, ...]
     """One, but for a run that was interrupted: then one more for each time that it was taken up again."""
@@ -50,7 +50,7 @@ class NightRun:
         return next((each for each in self.versions if each.digest == digest), None)
 
 
-def night_runs(ledger: Ledger, newest: int = RUNS_READ) -> list[NightRun]:
+def asked(ledger: Ledger, newest: int = RUNS_READ) -> list[Asked]:
     """The runs that changed something, newest first. Raises IntegrityError for a ledger that can't be read."""
     parts: dict[str, list[tuple[int, str]]] = {}
     for recorded in ledger.names("runs"):
@@ -77,12 +77,12 @@ def last_began(ledger: Ledger) -> datetime | None:
     return datetime.fromisoformat(event["started"]) if event else None
 
 
-def codes(key: bytes, run: NightRun, recipients: Sequence[str]) -> dict[str, str]:
+def codes(key: bytes, run: Asked, recipients: Sequence[str]) -> dict[str, str]:
     """The code of each recipient (by name) for all that the run changed, as mails print it."""
     return {name: code(key, name, run.name, run.changes.digest) for name in recipients}
 
 
-def _night_run(name: str, events: Sequence[Mapping[str, Any]]) -> NightRun:
+def _night_run(name: str, events: Sequence[Mapping[str, Any]]) -> Asked:
     steps: dict[str, Step] = {}
     routine: dict[str, bool] = {}
     versions = []
@@ -99,5 +99,5 @@ def _night_run(name: str, events: Sequence[Mapping[str, Any]]) -> NightRun:
         changed = {pseudonym: step for pseudonym, step in steps.items() if step.old != step.new}
         usual = frozenset(pseudonym for pseudonym in changed if routine[pseudonym])
         versions.append(ChangeSet(changed, change_set_digest(name, changed), usual))
-    asked = any(event.get("asked") is True for event in events)
-    return NightRun(name, datetime.fromisoformat(events[0]["started"]), asked, tuple(versions))
+    somebody = any(event.get("asked") is True for event in events)
+    return Asked(name, datetime.fromisoformat(events[0]["started"]), somebody, tuple(versions))

@@ -18,7 +18,7 @@ from vault.errors import DAMAGED, IntegrityError
 from vault.verification.deadline import deadline_of
 from vault.verification.proof import Step
 from vault.verification.quorum import Answer, State, Verdict, state_of
-from vault.verification.runs import NightRun, night_runs
+from vault.verification.runs import RUNS_READ, Asked, asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Patient:
 class RunState:
     """Where one run stands."""
 
-    run: NightRun
+    run: Asked
     deadline: datetime
     patients: Mapping[str, Patient]
     verdicts: tuple[Recorded, ...]
@@ -103,7 +103,7 @@ class RunState:
     @property
     def waits(self) -> tuple[str, ...]:
         """Pseudonyms of those whose verdicts are missing; nobody where nobody was asked."""
-        return tuple(self.of(State.PENDING)) if self.run.asked else ()
+        return tuple(self.of(State.PENDING)) if self.run.somebody else ()
 
     @property
     def answered(self) -> tuple[str, ...]:
@@ -125,8 +125,10 @@ class Policy:
 
 def policy_of(config: Config) -> Policy:
     """What the configuration asks for."""
-    asked = config.verification
-    return Policy(asked.required, asked.deadline, ZoneInfo(config.site.timezone), asked.routine == "confirm")
+    section = config.verification
+    return Policy(
+        section.required, section.deadline, ZoneInfo(config.site.timezone), section.routine == "confirm"
+    )
 
 
 def recorded(ledger: Ledger) -> list[Recorded]:
@@ -140,15 +142,15 @@ def recorded(ledger: Ledger) -> list[Recorded]:
     return sorted(found, key=lambda each: (each.at, each.name))
 
 
-def states(ledger: Ledger, policy: Policy) -> list[RunState]:
-    """Where the runs stand that changed something, newest first."""
+def states(ledger: Ledger, policy: Policy, newest: int = RUNS_READ) -> list[RunState]:
+    """Where the newest runs stand that changed something, newest first."""
     verdicts: dict[str, list[Recorded]] = {}
     for each in recorded(ledger):
         verdicts.setdefault(each.run, []).append(each)
-    return [run_state(run, verdicts.get(run.name, ()), policy) for run in night_runs(ledger)]
+    return [run_state(run, verdicts.get(run.name, ()), policy) for run in asked(ledger, newest)]
 
 
-def run_state(run: NightRun, verdicts: Iterable[Recorded], policy: Policy) -> RunState:
+def run_state(run: Asked, verdicts: Iterable[Recorded], policy: Policy) -> RunState:
     """Where a run stands, given all verdicts on it. A verdict on changes that the run never made counts for nothing."""
     counted = [narrowed for each in verdicts if (narrowed := _narrowed(run, each))]
     patients = {
@@ -170,7 +172,7 @@ def used_steps(verdicts: Iterable[Recorded]) -> dict[str, int]:
     return used
 
 
-def _narrowed(run: NightRun, each: Recorded) -> Recorded | None:
+def _narrowed(run: Asked, each: Recorded) -> Recorded | None:
     """The verdict, about the patients whose changes are still those that were answered."""
     version = run.version(each.digest)
     if version is None:

@@ -38,7 +38,7 @@ def vouched(pseudonym: str, runs: Sequence[RunState]) -> str | None:
         patient = run.patients.get(pseudonym)
         if patient is None:
             continue
-        if patient.state is State.PENDING and run.run.asked:
+        if patient.state is State.PENDING and run.run.somebody:
             break
         if patient.state is State.CONFIRMED:
             newest = patient.step.new
