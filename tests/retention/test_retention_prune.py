@@ -24,6 +24,8 @@ from vault.retention.prune import prune
 
 LAST = 5
 """The last night that the census names A."""
+from vault.verification.quorum import Answer, Verdict
+from vault.verification.state import Recorded
 
 
 def on_share(place: ToldVault, wanted: bytes) -> list[str]:
@@ -203,12 +205,9 @@ def test_hostile_censuses_let_nobody_go(tmp_path):
 def test_a_rejected_change_keeps_its_patient_until_it_is_verified(place):
     place.night(LAST + 34, ["B"])
     ledger = Ledger(place.root, place.signer)
-    ledger.append(
-        "verdicts",
-        "1",
-        {"answer": "reject", "patients": [place.pseudonyms.of("A")], "run": "x"},
-        when=place.at(LAST + 34.5),
-    )
+    said = Verdict("Ann", Answer.REJECT, frozenset({place.pseudonyms.of("A")}))
+    verdict = Recorded("x", "0" * 64, said, place.at(LAST + 34.5), "console")
+    ledger.append("verdicts", verdict.name, verdict.event(), when=verdict.at)
     report = place.night(LAST + 35, ["B"])
     assert "disputed" in next(each.reason for each in report.plan.decisions if each.fate is Fate.HELD_BACK)
     repository = PatientRepository.open(place.root, "A")

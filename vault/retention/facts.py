@@ -19,6 +19,7 @@ from vault.keys import Pseudonyms
 from vault.model import Failure, PatientID
 from vault.retention import standing
 from vault.retention.plan import Night, Observed, Policy
+from vault.verification.state import policy_of, states
 
 ENTRIES_READ = 50
 """The ledger's newest entries, whose times must not lie in the future: some days of them, so that a clock that was
@@ -85,7 +86,7 @@ def gather(config: Config, ledger: Ledger, now: datetime) -> Facts:
     held, disputed = standing.holds(ledger), _disputed(ledger)
     announced = standing.announced(ledger)
     seen = _hourly_signs(ledger, now, horizon)
-    asks_for_verdicts = getattr(config, "verification", None) is not None
+    unanswered = {pseudonym for run in states(ledger, policy_of(config)) for pseudonym in run.waits}
     for repository in all_repositories(config.vault.root, facts.damaged):
         pseudonym = pseudonyms.of(repository.patient_id)
         facts.repositories[pseudonym] = repository
@@ -103,7 +104,7 @@ def gather(config: Config, ledger: Ledger, now: datetime) -> Facts:
                     announced=announced.get(pseudonym),
                     held=pseudonym in held,
                     disputed=pseudonym in disputed and not verified,
-                    unverified=asks_for_verdicts and not verified,
+                    unverified=pseudonym in unanswered,
                     hours=last_changes(repository),
                     night=_last_night(runs, pseudonym),
                 )

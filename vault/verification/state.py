@@ -56,7 +56,7 @@ class Recorded:
             "recipient": self.verdict.recipient,
             "answer": self.verdict.answer.value,
             "patients": None if patients is None else sorted(patients),
-            "at": self.at.astimezone(UTC).isoformat(timespec="seconds"),
+            "at": self.at.astimezone(UTC).isoformat(timespec="milliseconds"),
             "how": self.how,
             "message": self.message,
             "totp_step": self.totp_step,
