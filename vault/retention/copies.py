@@ -22,7 +22,7 @@ def remove_copies(
 ) -> None:
     """Remove whatever shows one of those who are `gone` (pseudonym and patient ID), and what is older than `window`.
 
-    A report can be made again as long as its patients are there: `vault report RUN`. Raises OSError when the disk
+    A report can be made again as long as its patients are there. Raises OSError when the disk
     refuses, VaultError when the ledger can't be read.
     """
     gone = list(gone)
