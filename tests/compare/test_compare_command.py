@@ -89,8 +89,8 @@ def test_rows_that_changed_are_graver_than_new_ones(tmp_path: Path) -> None:
         (change,) = compare(history.repository, old, new)
         return [(one.severity, one.text) for one in change.findings]
 
-    assert told(first, second) == [("major", "row 2 added")]
-    assert told(second, third) == [("critical", "row 1: site lung → row 2 added")]
+    assert told(first, second) == [("major", "row 2 added; changed 1")]
+    assert told(second, third) == [("critical", "row 1: site lung → row 2 added; changed 1")]
     assert told(third, last) == [("critical", "row 2 removed")]
 
 

@@ -114,7 +114,7 @@ def test_a_revised_document_is_one_change_under_its_title(history: History) -> N
     assert [line.strip() for line in render([change])][:5] == [
         "Major",
         f"Consent  ({FOLDER}/a.pdf)  changed",
-        "major: lines of text: 1 changed",
+        "major: lines of text: 1 changed (78 → 70); changed 2",
         'stamp.changed_at: "1" → "2"',
         'text: "78 Gy" → "70 Gy"',
     ]

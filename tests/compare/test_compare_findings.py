@@ -377,8 +377,8 @@ PLANS: dict[str, tuple[Path, Mutation, list[tuple[str, str]]]] = {
         put(top, ApprovalStatus="APPROVED", ReviewerName="Dr X", ReviewDate="20240101"),
         [
             ("routine", "approval UNAPPROVED → APPROVED"),
-            ("major", "review date absent → 2024-01-01"),
-            ("major", "reviewer absent → Dr X"),
+            ("routine", "review date absent → 2024-01-01"),
+            ("routine", "reviewer absent → Dr X"),
         ],
     ),
     "approval gone": (

@@ -297,7 +297,8 @@ class _Comparison:
             attributes = (_bytes_change(data),)
         if attributes:
             change = Change(path, "changed", "", title, attributes=attributes)
-            yield self._weighed(change, charts.document(attributes))
+            forms = [self._read(oid) or b"" if oid else b"" for oid in form]
+            yield self._weighed(change, charts.document(attributes, *forms))
 
     def _whole(self, path: str, kind: str, title: str, what: str) -> Change:
         """What is no object, and came or went."""

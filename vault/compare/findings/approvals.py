@@ -15,12 +15,12 @@ STEPS = ("", "UNAPPROVED", "APPROVED")
 def weighed(findings: Sequence[Said], attributes: Sequence[AttributeChange], table: str) -> list[Said]:
     """The findings about an object, with a step forward under a rule of its own."""
     steps = [one for one in attributes if one.path.rpartition(".")[2] == "ApprovalStatus"]
-    forward = all(is_forward(one.old, one.new) for one in steps)
+    if not steps or not all(is_forward(one.old, one.new) for one in steps):
+        return list(findings)
+    # who reviewed it, and when, is said with every step
+    given = {f"{table}.approval", f"{table}.review"}
     return [
-        replace(one, subject=f"{table}.approval-given")
-        if forward and one.subject == f"{table}.approval"
-        else one
-        for one in findings
+        replace(one, subject=f"{table}.approval-given") if one.subject in given else one for one in findings
     ]
 
 
