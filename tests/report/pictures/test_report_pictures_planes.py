@@ -8,12 +8,13 @@ from picture_kit import Nights, data, mutated, patient
 from pydicom.dataset import Dataset
 
 from vault.compare.geometry.datasets import read
-from vault.compare.geometry.grids import Grid, dose
+from vault.compare.geometry.grids import Grid, dose, image
 from vault.department.beams import original
 from vault.department.ct import ct_slice
 from vault.department.dose import dose_object
-from vault.report.pictures import Picture, pictures_for
+from vault.report.pictures import Picture, of_grids, pictures_for
 from vault.report.pictures.planes import difference, draw
+from vault.report.pictures.sources import Sources
 
 
 def grid(values: np.ndarray, unit: str = "Gy", pitch: float = 2.0, start: float = 0.0) -> Grid:
@@ -123,3 +124,28 @@ def test_a_header_alone_that_changes_shows_nothing(tmp_path: Path) -> None:
         dataset.DoseComment = "x"
 
     assert pictures(tmp_path, before, mutated(before, comment)) == []
+
+
+def test_a_slice_is_shown_across_its_neighbours_too(tmp_path: Path) -> None:
+    slices = [data(ct_slice(patient(), index)) for index in range(2, 9)]
+
+    def paint(dataset: Dataset) -> None:
+        dataset.PixelData = (dataset.pixel_array + 100).tobytes()
+
+    nights = Nights(tmp_path, slices, [mutated(slices[3], paint)])
+    (change,) = nights.changes
+    sources = Sources(nights.repository, nights.old, nights.new, change)
+    old, new = (image(side) for side in sources.pair())
+    around = of_grids._around(sources, old, new)
+    assert around is not None
+    heights = [patient().scale.z(index) for index in range(2, 9)]
+    assert around[1].z == pytest.approx(heights)
+    found = difference(old, new, around)
+    assert found is not None
+    assert found.point[2] == pytest.approx(heights[3])
+    coronal = found.planes[1].difference
+    assert (coronal[3] == 100).all()  # 3 from the top is 3 from the bottom
+    assert not np.delete(coronal, 3, axis=0).any()
+    (picture,) = pictures_for(nights.repository, nights.old, nights.new, change)
+    assert picture.drawn
+    assert "6 slices on either side" in picture.caption

@@ -14,6 +14,12 @@ FORMS_MAXIMUM = 64
 FORM_LARGEST = 16 << 20
 """Bytes of a normal form that is looked through."""
 
+SLICES_MAXIMUM = 1024
+"""Images of a series whose heights are looked up."""
+
+_APART = 0.01
+"""mm within which two images lie at one height."""
+
 _PLAN = re.compile(rb"\nReferencedRTPlanSequence\[[^\]\n]*\]\.ReferencedSOPInstanceUID UI ([^ \n]+)")
 _STRUCTURES = re.compile(
     rb"\nReferencedStructureSetSequence\[[^\]\n]*\]\.ReferencedSOPInstanceUID UI ([^ \n]+)"
@@ -21,6 +27,7 @@ _STRUCTURES = re.compile(
 _FRAME = re.compile(
     rb"\n(?:FrameOfReferenceUID|StructureSetROISequence\[[^\]\n]*\]\.ReferencedFrameOfReferenceUID) UI ([^ \n]+)"
 )
+_POSITION = re.compile(rb"\nImagePositionPatient DS -?[0-9.]+\\-?[0-9.]+\\(-?[0-9]+(?:\.[0-9]+)?)\n")
 _WHOLE_PLAN = b'\nDoseSummationType CS "PLAN"'
 
 
@@ -102,6 +109,21 @@ def same_frame(sources: Sources, one: str, other: str, *, late: bool) -> bool:
     """Whether two objects lie in one frame of reference, as far as they say."""
     frames = [set(_named(_FRAME, _form(sources, path, late=late))) for path in (one, other)]
     return not all(frames) or bool(frames[0] & frames[1])
+
+
+def slices_near(sources: Sources, z: float, count: int, *, late: bool) -> list[str]:
+    """The paths of the images of the changed one's series at and next to a height, `count` on either side."""
+    tree, folder = sources.tree(late=late), sources.change.path.rpartition("/")[0]
+    paths = [path for path in tree if path.startswith(f"{folder}/") and path.endswith(".dcm")]
+    heights = []
+    for path in paths[:SLICES_MAXIMUM]:
+        at = _POSITION.search(_form(sources, path, late=late))
+        if at:
+            heights.append((float(at[1]), path))
+    below = sorted((one for one in heights if one[0] < z - _APART), reverse=True)[:count]
+    above = sorted(one for one in heights if one[0] > z + _APART)[:count]
+    here = [one for one in heights if abs(one[0] - z) <= _APART][:1]
+    return [path for _, path in (*below, *here, *above)]
 
 
 def _uid(path: str) -> str:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from vault.compare.geometry import GeometryError
+from vault.compare.geometry.datasets import Floats
 from vault.compare.geometry.grids import Grid, dose, image
 from vault.report.pictures import Picture, links, planes
 from vault.report.pictures.sources import Sources
+
+NEIGHBOURS = 6
+"""Slices on either side of a changed image that are read, for the planes across it."""
 
 
 def dose_difference(sources: Sources) -> Iterator[Picture]:
@@ -43,14 +49,41 @@ def _differing_doses(old: Grid, new: Grid) -> Iterator[Picture]:
 
 
 def image_difference(sources: Sources) -> Iterator[Picture]:
-    """An image before and after."""
+    """An image before and after, and across the slices of its series next to it."""
     old, new = (image(side) for side in sources.pair())
-    found = planes.difference(old, new)
+    around = _around(sources, old, new)
+    found = planes.difference(old, new, around)
     if found is not None:
+        modality = sources.change.modality
+        strips = f"Above and below it the {NEIGHBOURS} slices on either side. " if around else ""
         yield Picture(
             "Image before, after and difference",
-            f"One {sources.change.modality} slice before and after. {found.greatest}; {found.overall}.",
-            planes.draw(found, f"{sources.change.modality} before, after and difference"),
-            f"The short lines point at the greatest difference: {found.greatest}; {found.overall}. R, L, A and P are "
-            "the patient's right, left, front and back.",
+            f"One {modality} slice before and after. {found.greatest}; {found.overall}.",
+            planes.draw(found, f"{modality} before, after and difference"),
+            f"The short lines point at the greatest difference of the slice: {found.greatest}; {found.overall}. "
+            f"{strips}R, L, A, P, H and F are the patient's right, left, front, back, head and feet.",
         )
+
+
+def _around(sources: Sources, old: Grid, new: Grid) -> tuple[Grid, Grid] | None:
+    """The slice with its neighbours before and after; None where they are no even stack."""
+    stacks = [_stack(sources, one, late=late) for one, late in ((old, False), (new, True))]
+    return (stacks[0], stacks[1]) if stacks[0] is not None and stacks[1] is not None else None
+
+
+def _stack(sources: Sources, middle: Grid, *, late: bool) -> Grid | None:
+    """An image and those next to it in its series, as one grid; None where there are none of its geometry."""
+    planes_by_height: dict[float, Floats] = {}
+    for path in links.slices_near(sources, float(middle.z[0]), NEIGHBOURS, late=late):
+        try:
+            one = image(sources.read(path, late=late))
+        except GeometryError:
+            continue
+        same = len(one.x) == len(middle.x) and len(one.y) == len(middle.y)
+        if same and np.allclose(one.x, middle.x, atol=1e-3) and np.allclose(one.y, middle.y, atol=1e-3):
+            planes_by_height[float(one.z[0])] = one.plane(0)
+    if len(planes_by_height) < 2:
+        return None
+    heights = sorted(planes_by_height)
+    stored = np.stack([planes_by_height[z].astype(np.float32) for z in heights])
+    return Grid(stored, middle.x, middle.y, np.array(heights), 1.0, 0.0, middle.unit)

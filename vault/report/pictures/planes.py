@@ -94,8 +94,11 @@ def _percent(share: float) -> str:
     return "under 0.1 %" if 0 < share < 0.001 else f"{100 * share:.1f} %"
 
 
-def difference(old: Grid, new: Grid) -> Difference | None:
-    """Where two grids differ most, on the grid of the new one; None where they don't differ or don't overlap."""
+def difference(old: Grid, new: Grid, around: tuple[Grid, Grid] | None = None) -> Difference | None:
+    """Where two grids differ most, on the grid of the new one; None where they don't differ or don't overlap.
+
+    The planes are cut out of `around`, before and after, where these grids are a part of it: a slice of its series.
+    """
     at, size, changed, voxels = (0, 0, 0), 0.0, 0, 0
     maxima = tuple(float(grid.stored.max()) * grid.slope + grid.intercept for grid in (old, new))
     least = NOTICED * max(map(abs, maxima))
@@ -114,7 +117,7 @@ def difference(old: Grid, new: Grid) -> Difference | None:
     if size == 0.0:
         return None
     z, y, x = (float(axis[place]) for axis, place in zip((new.z, new.y, new.x), at, strict=True))
-    planes = _planes(old, new, x, y, z)
+    planes = _planes(*(around or (old, new)), x, y, z)
     values = (
         float(old.sampled(z, np.array([y]), np.array([x]))[0, 0]),
         float(new.plane(at[0])[at[1], at[2]]),
