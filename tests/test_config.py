@@ -189,7 +189,7 @@ def test_a_share_that_is_a_plain_path_starts_at_the_file(tmp_path: Path) -> None
             '["1"]\n[share]\nurl = "file:///x"',
             "[share] is on, but [vault] recipients is empty",
         ),
-        ('["123", "A-7"]', '["1"]\n[share]\nurl = "smb://x/y"', "line 21: [share] url"),
+        ('["123", "A-7"]', '["1"]\n[share]\nurl = "ftp://x/y"', "line 21: [share] url"),
         ('["123", "A-7"]', '["1"]\n[network]\nup = ["a"]', "line 20: [network] down is missing"),
         ('["123", "A-7"]', '["1"]\n[network]\nup = "a\'b"\ndown = ["a"]', "quotation mark"),
         (

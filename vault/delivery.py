@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,9 +17,11 @@ import pluggy
 
 from vault.archive.bare import BareRepository
 from vault.archive.ledger import Ledger
+from vault.archive.overview import Overview
 from vault.archive.repository import FOLDER, PatientRepository, all_repositories
 from vault.archive.signing import Signer
 from vault.config import Config
+from vault.config import Share as ShareSection
 from vault.errors import IntegrityError, VaultError
 from vault.events import network
 from vault.inventory import entry_of, last_manifest, make_manifest, remember_manifest, site_files
@@ -27,7 +29,7 @@ from vault.keys import read_pseudonym_key
 from vault.model import Failure
 from vault.progress import Progress, Silent
 from vault.share import layout, manifest
-from vault.share.backend import open_share
+from vault.share.backend import Access, Share, open_share
 from vault.share.envelope import parse_recipients
 from vault.share.manifest import Entry, Manifest
 from vault.share.mirror import BRANCHES, mark_history, mark_shared, seal_commit, seal_history
@@ -38,6 +40,19 @@ Mark = Callable[[], None]
 """Says of one branch that everything of it up to a commit waits for the share."""
 
 
+def share_of(section: ShareSection) -> Share:
+    """Return the share that `[share]` names, untouched. Raises ConfigError when its password can't be read."""
+    access = Access(
+        user=section.user,
+        password=section.password(),
+        endpoint=section.endpoint,
+        region=section.region,
+        object_lock=section.object_lock,
+        timeout=section.timeout,
+    )
+    return open_share(section.url, access)
+
+
 def open_outbox(root: Path) -> Outbox:
     """Return the vault's outbox."""
     return Outbox(root / "outbox")
@@ -46,7 +61,7 @@ def open_outbox(root: Path) -> Outbox:
 def to_share(
     config: Config,
     *,
-    others: Iterable[BareRepository] = (),
+    others: Sequence[BareRepository] = (),
     events: pluggy.PluginManager | None = None,
     progress: Progress | None = None,
 ) -> Delivery:
@@ -66,12 +81,14 @@ def to_share(
 
 
 def _seal(
-    config: Config, outbox: Outbox, others: Iterable[BareRepository], result: Delivery, progress: Progress
+    config: Config, outbox: Outbox, others: Sequence[BareRepository], result: Delivery, progress: Progress
 ) -> list[Mark]:
     key = read_pseudonym_key(config.vault.pseudonym_key)
     damaged: list[Failure] = []
     ledger = Ledger(config.vault.root).repository
+    overview = Overview.open(config.vault.root)
     repositories: list[BareRepository] = [*all_repositories(config.vault.root, damaged), *others]
+    repositories += [overview] if overview and all(one.path != overview.path for one in others) else []
     repositories += [ledger] if ledger else []
     result.failed.extend(damaged)
     result.integrity = bool(damaged)
@@ -151,7 +168,7 @@ def _deliver(
         return
     try:
         with network(events, config):
-            delivered = outbox.deliver(open_share(config.share.url), progress)
+            delivered = outbox.deliver(share_of(config.share), progress)
             result.sent, result.already = delivered.sent, delivered.already
             result.failed.extend(delivered.failed)
     except VaultError as error:

@@ -238,7 +238,7 @@ class TestShare(DocumentContract):
 
     def test_a_connection_that_is_lost_is_made_again(self, server, store, tmp_path, root):
         read(store, NAME)
-        store._cut()
+        store._smb.cut()
         inbox = EmrInbox(tmp_path)
         inbox.write_rows("P1", {"documents": [row("7", NAME)]})
         assert fetch_all(store, inbox, Known(tmp_path), ["P1"], lambda _: {}) == []

@@ -68,6 +68,13 @@ class ShareContract:
         share.begin(first=False)
         assert share.exists(NAME)
 
+    def test_what_a_check_wrote_makes_it_no_share_that_was_used(self, share: Share, source: Path) -> None:
+        assert share.begin(first=True)
+        share.put("v1/check/aa.age", source)
+        assert share.begin(first=True)
+        share.put(NAME, source)
+        assert not share.begin(first=True)
+
     @pytest.mark.parametrize(
         "name",
         ["../x", "/etc/x", "v1/../x", "v1//x", "v1/.x", "", "v1/A", "v1/x+y", "v1/" + "a" * 300, "v1/x\n"],

@@ -190,8 +190,14 @@ def test_open_share(tmp_path: Path) -> None:
     assert open_share("file:///mnt/a%20b").place == "/mnt/a b"
 
 
-@pytest.mark.parametrize("url", ["s3://bucket", "ftp://me:secret@host/x", "file://server/x", "share", ""])
+@pytest.mark.parametrize("url", ["ftp://host/x", "file://server/x", "share", ""])
 def test_open_share_says_what_is_allowed(url: str) -> None:
-    with pytest.raises(UsageError, match="absolute path") as caught:
+    with pytest.raises(UsageError, match="absolute path"):
+        open_share(url)
+
+
+@pytest.mark.parametrize("url", ["ftp://me:secret@host/x", "smb://me:secret@nas/x", "s3://me:secret@bucket"])
+def test_an_account_in_the_url_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(UsageError, match="password_file") as caught:
         open_share(url)
     assert "secret" not in str(caught.value)

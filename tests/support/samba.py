@@ -53,6 +53,7 @@ _CONFIG = """
    valid users = {user}
    read only = no
    strict sync = no
+   {extra}
 """
 
 
@@ -64,7 +65,19 @@ class SmbServer:
     port: int
     user: str
     process: subprocess.Popen[bytes]
+    config: Path
     password: str = PASSWORD
+
+    def kill(self) -> None:
+        """End the server at once, and the connections it has."""
+        os.killpg(self.process.pid, 9)
+        self.process.wait()
+
+    def restart(self) -> None:
+        """Start it again on the same port."""
+        stop(self.process)
+        self.process = start(self.config)
+        _wait(self.port, self.process, self.config.parent / "log")
 
     @property
     def url(self) -> str:
@@ -80,22 +93,22 @@ def missing_samba() -> str:
 
 
 @contextmanager
-def samba(share: Path) -> Iterator[SmbServer]:
-    """Serve the folder `share` until the end of the block."""
+def samba(share: Path, extra: str = "") -> Iterator[SmbServer]:
+    """Serve the folder `share` until the end of the block, with `extra` in its section of smb.conf."""
     state = Path(tempfile.mkdtemp(prefix="smb-"))  # a short path: it holds sockets
     user, port = getpass.getuser(), free_port()
     config = state / "smb.conf"
-    config.write_text(_CONFIG.format(port=port, state=state, share=share, user=user))
+    config.write_text(_CONFIG.format(port=port, state=state, share=share, user=user, extra=extra))
     typed = f"{PASSWORD}\n{PASSWORD}\n".encode()
     subprocess.run(
         ["pdbedit", "-s", config, "-a", "-t", "-u", user], input=typed, check=True, capture_output=True
     )
-    server = start(config)
+    server = SmbServer(share, port, user, start(config), config)
     try:
-        _wait(port, server, state / "log")
-        yield SmbServer(share, port, user, server)
+        _wait(port, server.process, state / "log")
+        yield server
     finally:
-        stop(server)
+        stop(server.process)
         shutil.rmtree(state, ignore_errors=True)
 
 

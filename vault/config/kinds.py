@@ -125,13 +125,22 @@ def _share_url(value: Any, folder: Path) -> str:
     if "://" not in value:
         return Path(folder, Path(value).expanduser()).as_uri()
     parts = urlsplit(value)
-    check(
-        parts.scheme == "file"
-        and parts.netloc in ("", "localhost")
-        and not parts.query
-        and not parts.fragment
-    )
-    check(Path(unquote(parts.path)).is_absolute())
+    check(not parts.query and not parts.fragment)
+    check(not parts.username and not parts.password, "put the account into user and password_file")
+    if parts.scheme == "file":
+        check(parts.netloc in ("", "localhost") and Path(unquote(parts.path)).is_absolute())
+    elif parts.scheme == "smb":
+        check(parts.hostname and parts.path.strip("/"), "it names no share")
+    else:
+        check(parts.scheme == "s3")
+        check(parts.hostname and ":" not in parts.netloc, "it names no bucket; a server goes into endpoint")
+    return str(value)
+
+
+def _endpoint(value: Any, _folder: Path) -> str:
+    check(isinstance(value, str) and value.isprintable())
+    parts = urlsplit(value)
+    check(parts.scheme in ("https", "http") and parts.hostname and not parts.username and not parts.query)
     return str(value)
 
 
@@ -259,7 +268,11 @@ PATIENT = Kind("a patient ID: 1 to 64 characters, without *, ? and backslash", _
 MODALITY = Kind('a DICOM modality such as "CT" or "RTPLAN" (upper case)', _modality)
 ATTRIBUTE = Kind('an attribute as `vault calibrate` prints it, such as "InstanceCreationTime"', _attribute)
 COMMAND = Kind('a command as a list of words, such as ["nmcli", "networking", "on"]', _command)
-SHARE_URL = Kind('a folder: "/mnt/share/vault" or "file:///mnt/share/vault"', _share_url)
+SHARE_URL = Kind(
+    'a folder ("/mnt/share/vault" or "file:///mnt/share/vault"), "smb://server/share/folder" or "s3://bucket/prefix"',
+    _share_url,
+)
+ENDPOINT = Kind('the URL of an object store, such as "https://s3.example.org:9000"', _endpoint)
 CONNECTION = Kind(
     'an ODBC connection string without a password: "DRIVER=…;SERVER=…;DATABASE=…;UID=…"', _connection
 )

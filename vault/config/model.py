@@ -19,6 +19,7 @@ from vault.config.kinds import (
     COMMAND,
     CONNECTION,
     DOCUMENTS,
+    ENDPOINT,
     HOST,
     MODALITY,
     PATH,
@@ -195,7 +196,23 @@ class Share(Section, frozen=True, kw_only=True):
     """`[share]`: where the encrypted copy goes."""
 
     url: Annotated[str, SHARE_URL]
-    """`file:///…`"""
+    """`file:///…`, `smb://server/share/folder` or `s3://bucket/prefix`."""
+    user: Annotated[str | None, TEXT] = None
+    """Account of the file server, or access key of the object store."""
+    password_file: Annotated[Path | None, PATH] = None
+    """File whose first line is its password, or the secret key."""
+    endpoint: Annotated[str | None, ENDPOINT] = None
+    """URL of the object store, where it is not Amazon's."""
+    region: Annotated[str | None, TEXT] = None
+    """Its region."""
+    object_lock: Annotated[float | None, duration(60, 36525 * 86400, "from 1m to 100 years")] = None
+    """Seconds for which the object store lets nobody remove what was put; None leaves that to the bucket."""
+    timeout: Annotated[float, duration(1, 3600, "from 1s to 1h")] = 60.0
+    """Seconds until a file server or an object store that says nothing counts as away."""
+
+    def password(self) -> str | None:
+        """The account's password. Raises ConfigError when its file can't be read."""
+        return read_secret(self.password_file, "[share] password_file")
 
 
 class Retention(Section, frozen=True, kw_only=True):

@@ -6,15 +6,12 @@ out of the share it refuses.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import smbclient
-from smbprotocol.exceptions import SMBAuthenticationError, SMBException, SMBOSError, SMBResponseException
 from smbprotocol.header import NtStatus
 
 from vault.errors import UsageError, VaultError
@@ -27,16 +24,9 @@ from vault.rois.documents import (
     DocumentsRefusedError,
     names_of,
 )
-
-PORT = 445
+from vault.smb import SmbAwayError, SmbConnection, SmbPlace, SmbRefusedError, SmbStatusError
 
 _IN_USE = "another program keeps it open for itself; close it there, the next run fetches it."
-_REFUSED = frozenset(
-    (0xC000006D, 0xC000006E, 0xC0000071, 0xC0000072, 0xC000015B, 0xC0000193, 0xC0000224, 0xC0000234)
-)
-"""Statuses of a logon that the server refuses, whatever the reason (MS-ERREF 2.3.1)."""
-_GONE = frozenset((0xC00000C9, 0xC0000203, 0xC000035C, 0xC000020C, 0xC000020D, 0xC00000B5))
-"""Statuses of a connection, a session or a share that ended meanwhile."""
 _ACCESS_DENIED, _END_OF_FILE = 0xC0000022, 0xC0000011
 _OF_ONE_FILE = {
     NtStatus.STATUS_OBJECT_NAME_NOT_FOUND: MISSING,
@@ -50,52 +40,32 @@ _OF_ONE_FILE = {
 
 
 class ShareStore:
-    """The documents below `folder` of the share `share` of `server`."""
+    """The documents below a folder of an SMB share."""
 
-    def __init__(
-        self,
-        server: str,
-        share: str,
-        folder: str,
-        *,
-        port: int,
-        user: str | None,
-        password: str | None,
-        timeout: float,
-    ) -> None:
-        self._place = "/".join(filter(None, (f"smb://{server}/{share}", folder.replace("\\", "/"))))
-        self._root = rf"\\{server}\{share}" + (rf"\{folder}" if folder else "")
-        self._timeout = timeout
-        self._connections: dict[str, Any] = {}
-        self._options: dict[str, Any] = {
-            "username": user,
-            "password": password,
-            "port": port,
-            "connection_timeout": timeout,
-            "connection_cache": self._connections,
-        }
+    def __init__(self, place: SmbPlace, *, user: str | None, password: str | None, timeout: float) -> None:
+        self._place = place
+        self._smb = SmbConnection(place, user, password, timeout)
 
     @classmethod
     def at(cls, url: str, user: str | None, password: str | None, timeout: float) -> ShareStore:
         """The store at `smb://server[:port]/share/folder`. Raises UsageError when it names no server or no share."""
-        parts = urlsplit(url)
-        share, *folders = [unquote(name) for name in parts.path.split("/") if name] or [""]
         try:
-            port = parts.port or PORT
+            place = SmbPlace.parse(url)
         except ValueError:
-            port = 0
-        if not parts.hostname or not share or not port:
-            raise UsageError(f"[rois.sql] documents {url!r} must be smb://server[:port]/share/folder.")
-        folder = "\\".join(folders)
-        return cls(parts.hostname, share, folder, port=port, user=user, password=password, timeout=timeout)
+            raise UsageError(
+                f"[rois.sql] documents {url!r} must be smb://server[:port]/share/folder."
+            ) from None
+        return cls(place, user=user, password=password, timeout=timeout)
 
     @contextmanager
     def open(self, file: str) -> Iterator[ShareFile]:
         """Open a document (see `DocumentStore.open`); a connection that was lost is made again."""
-        path = "\\".join((self._root, *names_of(file)))
+        path = "\\".join((self._place.root, *names_of(file)))
         self._find_root()
         with self.watched():
-            handle = smbclient.open_file(path, mode="rb", buffering=0, share_access="rwd", **self._options)
+            handle = smbclient.open_file(
+                path, mode="rb", buffering=0, share_access="rwd", **self._smb.options
+            )
         opened = ShareFile(self, path, handle)
         try:
             yield opened
@@ -104,10 +74,10 @@ class ShareStore:
 
     def _find_root(self) -> None:
         """Tell a store that is not there from a document that is not, which servers put alike."""
-        if self._connections:
+        if self._smb.begun:
             return
         try:
-            self.stat(self._root)
+            self.stat(self._place.root)
         except DocumentError:
             raise DocumentsAwayError(
                 f"The server has no {self._place}, or keeps it from this account; correct [rois.sql] documents."
@@ -115,50 +85,29 @@ class ShareStore:
 
     def close(self) -> None:
         """End the session and the connection."""
-        with suppress(VaultError), self.watched():
-            smbclient.reset_connection_cache(fail_on_error=False, connection_cache=self._connections)
-        self._connections.clear()
+        self._smb.close()
 
     def stat(self, path: str) -> tuple[int, int]:
         """Size in bytes and time of the last change of what now has this path."""
         with self.watched():
-            found = smbclient.stat(path, **self._options)
+            found = smbclient.stat(path, **self._smb.options)
         return int(found.st_size), int(found.st_mtime_ns)
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Translate what goes wrong, and cut the connection to a server that does not answer in time."""
-        watchdog = threading.Timer(self._timeout, self._cut)
-        watchdog.daemon = True
-        watchdog.start()
+        """Say what goes wrong, and cut the connection to a server that does not answer in time."""
         try:
-            yield
-        except SMBOSError as error:
-            raise self._said(error.ntstatus) from None
-        except SMBAuthenticationError:
+            with self._smb.watched():
+                yield
+        except SmbRefusedError:
             raise self._refused() from None
-        except SMBResponseException as error:
+        except SmbAwayError as error:
+            raise self._away(str(error)) from None
+        except SmbStatusError as error:
             raise self._said(error.status) from None
-        except (
-            SMBException,
-            OSError,
-            ValueError,
-        ) as error:  # smbprotocol raises ValueError for a port nobody answers
-            raise self._away(type(error).__name__) from None
-        finally:
-            watchdog.cancel()
-
-    def _cut(self) -> None:
-        for connection in list(self._connections.values()):
-            with suppress(OSError):
-                connection.transport.close()
 
     def _said(self, status: int) -> VaultError:
         """What a status of the server's means for whoever has to mend it."""
-        if status in _REFUSED:
-            return self._refused()
-        if status in _GONE:
-            return self._away(f"status {status:#010x}")
         if said := _OF_ONE_FILE.get(status):
             return DocumentError(said)
         if status == _END_OF_FILE:  # it was longer when it was opened

@@ -12,7 +12,7 @@ from pathlib import Path
 from vault.archive import smallpack
 from vault.archive.blobs import Blob, Bytes, hash_file
 from vault.archive.smallpack import GitObject
-from vault.errors import IntegrityError, VaultError
+from vault.errors import IntegrityError, ShareError, VaultError
 from vault.files import CHUNK
 from vault.share import envelope, layout
 from vault.share.backend import Share, ShareUnavailableError
@@ -93,20 +93,18 @@ class Fetcher:
         try:
             with self.share.read(name) as file:
                 envelope.decrypt(_Pieces(file), target, self.identities)
-        except ShareUnavailableError:
-            raise self._missing(name) from None
+        except ShareError as error:
+            raise self._missing(name, error) from None
 
     def _size(self, name: str) -> int:
         try:
             return self.share.size(name)
-        except ShareUnavailableError:
-            raise self._missing(name) from None
+        except ShareError as error:
+            raise self._missing(name, error) from None
 
-    def _missing(self, name: str) -> VaultError:
+    def _missing(self, name: str, error: ShareError) -> VaultError:
         """Tell a file that is not there from a share that is away, which looks the same from below."""
-        if self.share.exists(name):
-            return ShareUnavailableError(f"the share {self.share.place} went away while it was read")
-        return MissingError(f"the share does not have {name}")
+        return error if self.share.exists(name) else MissingError(f"the share does not have {name}")
 
 
 def _outcome(oid: str, work: Future[Blob]) -> tuple[str, Blob | VaultError]:

@@ -23,9 +23,6 @@ from vault.files import CHUNK, sync_folder
 from vault.share import layout
 from vault.share.backend import NameTakenError, ShareUnavailableError
 
-INCOMING = "incoming"
-"""Folder of unfinished files, below the layout's top folder and on the same file system as the finished ones."""
-
 _AWAY = {
     errno.ENOENT, errno.ENOTDIR, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH,
     errno.ESTALE, errno.ETIMEDOUT, errno.ECONNRESET, errno.ECONNABORTED, errno.ENODEV, errno.ENXIO, errno.ESHUTDOWN,
@@ -64,15 +61,16 @@ class FolderShare:
                 raise ShareUnavailableError(
                     f"the share {self.place} is away: there is no such folder; mount it or correct share.url"
                 )
-            empty = not top.is_dir()
-            if empty and not first:
+            missing = not top.is_dir()
+            if missing and not first:
                 raise ShareUnavailableError(
                     f"the share {self.place} does not hold {layout.ROOT}/, although files were delivered there before: "
                     "is it mounted? If it is a new one, give it another path."
                 )
+            empty = missing or {path.name for path in top.iterdir()} <= {layout.INCOMING, layout.CHECK}
             self._folder(top)
-            self._folder(top / INCOMING)
-            for leftover in (top / INCOMING).iterdir():
+            self._folder(top / layout.INCOMING)
+            for leftover in (top / layout.INCOMING).iterdir():
                 with contextlib.suppress(
                     OSError
                 ):  # a share may forbid deletion; what lies there is only waste
@@ -122,7 +120,9 @@ class FolderShare:
             self._require_top()
             for folder, folders, files in os.walk(self.root / layout.ROOT):
                 relative = Path(folder).relative_to(self.root)
-                folders[:] = [name for name in folders if relative / name != Path(layout.ROOT, INCOMING)]
+                folders[:] = [
+                    name for name in folders if relative / name != Path(layout.ROOT, layout.INCOMING)
+                ]
                 yield from (
                     name for file in files if (name := (relative / file).as_posix()).startswith(prefix)
                 )
@@ -158,7 +158,7 @@ class FolderShare:
 
     @contextmanager
     def _unfinished(self) -> Iterator[tuple[Path, BinaryIO]]:
-        path = self.root / layout.ROOT / INCOMING / secrets.token_hex(16)
+        path = self.root / layout.ROOT / layout.INCOMING / secrets.token_hex(16)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -194,7 +194,7 @@ class FolderShare:
 def _copy(source: Path, target: BinaryIO) -> bytes:
     """Write `source` to `target` durably; returns the SHA-256 of what was written."""
     digest = hashlib.sha256()
-    for piece in _pieces(source):
+    for piece in pieces(source):
         target.write(piece)
         digest.update(piece)
     target.flush()
@@ -202,7 +202,7 @@ def _copy(source: Path, target: BinaryIO) -> bytes:
     return digest.digest()
 
 
-def _pieces(source: Path) -> Iterator[bytes]:
+def pieces(source: Path) -> Iterator[bytes]:
     """Yield the content of our own file; its errors are not the share's."""
     try:
         with source.open("rb", buffering=0) as file:

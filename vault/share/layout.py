@@ -22,6 +22,12 @@ HISTORY = f"{ROOT}/history/"
 LEDGER = f"{ROOT}/ledger/"
 """Prefix of the encrypted commits of the ledger, each with its folders and its event."""
 
+INCOMING = "incoming"
+"""Folder of unfinished files, below the top folder and on the same file system as the finished ones."""
+
+CHECK = "check"
+"""Folder of what `vault share check` writes, below the top folder."""
+
 MANIFESTS = f"{ROOT}/manifests/"
 """Prefix of the encrypted lists of all repositories and their refs."""
 

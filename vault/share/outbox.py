@@ -140,6 +140,10 @@ class Outbox:
         if result.pending == len(last):  # a manifest speaks of nothing that is not there
             self._deliver_some(last, share, result, progress, begun)
 
+    def has_begun(self, place: str) -> bool:
+        """Whether something was delivered to the share at `place`."""
+        return self._begun(place).exists()
+
     def mark_begun(self, place: str) -> None:
         """Note that the share at `place` has what came before: it is no new one."""
         files.write_file(self._begun(place), b"", replace=True)
