@@ -26,10 +26,11 @@ def share(context: Context) -> None:
     Exit code 1 says that a property does not hold; each comes with the fix.
     """
     import hooks
-    from vault.delivery import open_outbox, share_of
+    from vault.delivery import open_outbox
     from vault.errors import ExitCode
     from vault.events import network
     from vault.files import private_folder
+    from vault.share.backend import share_of
     from vault.share.check import check
 
     config = context.config()

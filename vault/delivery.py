@@ -21,7 +21,6 @@ from vault.archive.overview import Overview
 from vault.archive.repository import FOLDER, PatientRepository, all_repositories
 from vault.archive.signing import Signer
 from vault.config import Config
-from vault.config import Share as ShareSection
 from vault.errors import IntegrityError, VaultError
 from vault.events import network
 from vault.inventory import entry_of, last_manifest, make_manifest, remember_manifest, site_files
@@ -29,7 +28,7 @@ from vault.keys import read_pseudonym_key
 from vault.model import Failure
 from vault.progress import Progress, Silent
 from vault.share import layout, manifest
-from vault.share.backend import Access, Share, open_share
+from vault.share.backend import share_of
 from vault.share.envelope import parse_recipients
 from vault.share.manifest import Entry, Manifest
 from vault.share.mirror import BRANCHES, mark_history, mark_shared, seal_commit, seal_history
@@ -38,19 +37,6 @@ from vault.sync_report import Delivery
 
 Mark = Callable[[], None]
 """Says of one branch that everything of it up to a commit waits for the share."""
-
-
-def share_of(section: ShareSection) -> Share:
-    """Return the share that `[share]` names, untouched. Raises ConfigError when its password can't be read."""
-    access = Access(
-        user=section.user,
-        password=section.password(),
-        endpoint=section.endpoint,
-        region=section.region,
-        object_lock=section.object_lock,
-        timeout=section.timeout,
-    )
-    return open_share(section.url, access)
 
 
 def open_outbox(root: Path) -> Outbox:

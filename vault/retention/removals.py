@@ -23,7 +23,7 @@ from vault.model import Failure
 from vault.retention.lists import FOLDER, lists, names_in
 from vault.retention.report import PruneReport
 from vault.share import layout
-from vault.share.backend import Share, ShareUnavailableError, open_share
+from vault.share.backend import Share, ShareUnavailableError, share_of
 
 
 def remember(root: Path, name: str, key: bytes, gone: Mapping[str, str]) -> None:
@@ -53,7 +53,7 @@ def remove(config: Config, report: PruneReport, events: pluggy.PluginManager | N
         return
     try:
         with network(events, config):
-            share = open_share(config.share.url)
+            share = share_of(config.share)
             kept = _remove(config, share, names_in(found), report)
     except VaultError as error:
         report.refused, report.waiting = str(error), len(names_in(found))

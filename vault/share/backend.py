@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
+from vault.config import Share as ShareSection
 from vault.errors import ShareError, UsageError
 
 ALLOWED = "a folder's absolute path, file:///path/of/folder, smb://server[:port]/share/folder, or s3://bucket/prefix"
@@ -95,6 +96,19 @@ def open_share(url: str, access: Access | None = None) -> Share:
 
         return S3Share.at(url, access)
     return _folder(url)
+
+
+def share_of(section: ShareSection) -> Share:
+    """Return the share that `[share]` names, untouched. Raises ConfigError when its password can't be read."""
+    access = Access(
+        user=section.user,
+        password=section.password(),
+        endpoint=section.endpoint,
+        region=section.region,
+        object_lock=section.object_lock,
+        timeout=section.timeout,
+    )
+    return open_share(section.url, access)
 
 
 def _folder(url: str) -> Share:
