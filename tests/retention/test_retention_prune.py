@@ -21,11 +21,11 @@ from vault.inventory import needed_on_share
 from vault.retention import prune as module
 from vault.retention.plan import Fate
 from vault.retention.prune import prune
+from vault.verification.quorum import Answer, Verdict
+from vault.verification.state import Recorded
 
 LAST = 5
 """The last night that the census names A."""
-from vault.verification.quorum import Answer, Verdict
-from vault.verification.state import Recorded
 
 
 def on_share(place: ToldVault, wanted: bytes) -> list[str]:
