@@ -107,7 +107,7 @@ def _points(raw: Raw, number: str) -> list[NDArray[Any]]:
             if data is None or raw.text(_TYPE, contour) not in _PLANAR:
                 continue
             try:
-                values = np.array(bytes(data).strip(b" \0").split(b"\\"), dtype=np.float64)
+                values = np.array(list(map(float, bytes(data).strip(b" \0").split(b"\\"))))
             except ValueError:
                 continue
             if len(values) % 3 == 0 and bool(np.isfinite(values).all()):
