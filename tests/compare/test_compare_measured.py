@@ -160,6 +160,23 @@ def test_hostile_numbers_say_less() -> None:
     assert isinstance(measured.dose(both(DOSE.read_bytes(), written(scaled))), str)
 
 
+def test_numbers_of_which_the_normal_form_holds_a_digest() -> None:
+    plan = DATA / "RTIONPLAN/07d1fc0b70b6.dcm"
+    found, ours = raw(plan.read_bytes()), pydicom.dcmread(plan)
+    assert found is not None
+    point = ours.IonBeamSequence[2].IonControlPointSequence[0]
+    path = "IonBeamSequence[3].IonControlPointSequence[0].ScanSpotPositionMap"
+    assert contents.numbers(found, path) == list(point.ScanSpotPositionMap)
+    for nowhere in (
+        "IonBeamSequence[9].IonControlPointSequence[0].ScanSpotPositionMap",
+        "IonBeamSequence[3].BeamName",
+        "BeamName[x].Y",
+        "PatientName",
+        "",
+    ):
+        assert contents.numbers(found, nowhere) == []
+
+
 def test_raw_values() -> None:
     found = raw(DOSE.read_bytes())
     assert found is not None

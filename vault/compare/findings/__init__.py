@@ -26,6 +26,10 @@ _TABLES = {
 """The name of an object type in the rules."""
 
 
+_WITH_LISTS = frozenset({"RTPLAN", "RTRECORD"})
+"""Objects in which long lists of numbers are compared: scan spots, outlines of blocks."""
+
+
 def table(modality: str) -> str:
     """The name of an object type in the rules: `plan`, `image`, or `object` for what has no words of its own."""
     return _TABLES.get(modality) or ("image" if modality in IMAGES else "object")
@@ -42,6 +46,8 @@ def findings(
 
     With the objects' `contents`, findings about pixels and contours say by how much they differ.
     """
+    if contents and modality in _WITH_LISTS:
+        attributes = [contents.written_out(one) for one in attributes]
     return _teller(modality)(attributes, old, new, contents)
 
 
