@@ -33,22 +33,25 @@ if TYPE_CHECKING:
     "--patients", type=click.IntRange(1, 99), default=4, show_default=True, help="How many there are."
 )
 @click.option("--nights", type=click.IntRange(1, 14), default=2, show_default=True, help="How many to run.")
+@click.option("--attack", is_flag=True, help="Let the last night be one of ransomware.")
 @click.option("--fresh", is_flag=True, help="Remove the demo that is in DIR first.")
 @click.option("--serve", is_flag=True, help="Go on with the demo in DIR: one more night, run by yourself.")
 @click.pass_obj
-def demo(context: Context, folder: Path, patients: int, nights: int, fresh: bool, serve: bool) -> None:
+def demo(
+    context: Context, folder: Path, patients: int, nights: int, attack: bool, fresh: bool, serve: bool
+) -> None:
     """See the vault at work in a folder of its own (./demo), without a ROIS and without a patient.
 
     A simulated department with synthetic patients is retrieved, compared, committed, signed and encrypted on two
-    nights. On the second somebody has tampered with a plan.
+    nights. On the second somebody has tampered with a plan; with --attack, the last is one of ransomware.
     """
     if serve:
         _serve(context, folder)
     else:
-        _run(context, folder, patients=patients, nights=nights, fresh=fresh)
+        _run(context, folder, patients=patients, nights=nights, attack=attack, fresh=fresh)
 
 
-def _run(context: Context, folder: Path, *, patients: int, nights: int, fresh: bool) -> None:
+def _run(context: Context, folder: Path, *, patients: int, nights: int, attack: bool, fresh: bool) -> None:
     from vault.department.demo import create
     from vault.errors import ExitCode
 
@@ -65,7 +68,7 @@ def _run(context: Context, folder: Path, *, patients: int, nights: int, fresh: b
                 hours.append(evening.as_json())
                 if show:
                     show.evening(made, evening)
-            made, events = made.play(department)
+            made, events = made.play(department, attack=attack and number == nights - 1)
             report = _sync(context, made)
             worst = max(worst, _unforeseen(report))
             documents.append({"night": events.number, "story": _story(events), "report": report.as_json()})

@@ -49,6 +49,9 @@ def _retention(report: SyncReport) -> Iterator[str]:
 
 
 def _account(report: SyncReport) -> Iterator[str]:
+    for anomaly in report.anomalies:  # first: nobody reads two hundred patients to find the alarm
+        word = "ALARM" if anomaly.severity == "critical" else "NOTICE"
+        yield f"{word} {printable(f'{anomaly.text} {anomaly.look_at_first}'.rstrip())}"
     shared = shared_failures(outcome.failed for outcome in report.patients.values())
     everywhere = shared_failures(outcome.gaps for outcome in report.patients.values())
     for patient_id, outcome in report.patients.items():
@@ -65,8 +68,6 @@ def _account(report: SyncReport) -> Iterator[str]:
         yield f"MISSING for {_count(number, 'patient')}: {failure_text(gap)}"
     for failure in report.failed:
         yield f"FAILED {failure_text(failure)}"
-    for anomaly in report.anomalies:
-        yield f"NOTICE {printable(f'{anomaly.text} {anomaly.look_at_first}'.rstrip())}"
 
 
 def _missing(gaps: Sequence[Failure]) -> Iterator[str]:

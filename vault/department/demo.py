@@ -20,9 +20,11 @@ from zoneinfo import ZoneInfo
 
 from vault.config import Config, load
 from vault.department import database
+from vault.department.charts import charts
 from vault.department.nights import Night, fraction_step, night
 from vault.department.patients import Patient, roster
 from vault.department.ports import free_ports
+from vault.department.ransomware import encrypted, ransomware
 from vault.department.server import Department
 from vault.errors import UsageError, VaultError
 from vault.files import private_folder, write_file
@@ -80,13 +82,14 @@ class Demo:
             {config.receiver.ae_title: (config.receiver.host, config.receiver.port)},
         )
 
-    def play(self, department: Department) -> tuple[Demo, Night]:
-        """Let the next night happen; returns the demo after it, and what happened."""
-        events = night(self.patients, self.nights + 1, self.first_night)
+    def play(self, department: Department, *, attack: bool = False) -> tuple[Demo, Night]:
+        """Let the next night happen, or one of ransomware; returns the demo after it, and what happened."""
+        happens = ransomware if attack else night
+        events = happens(self.patients, self.nights + 1, self.first_night)
         department.put(step.make() for step in events.steps)
         after = replace(self, nights=events.number)
         _mark(after, replace_marker=True)
-        after._write_charts(after.run_at(after.nights))
+        after._write_charts(after.run_at(after.nights), attack=attack)
         return after, events
 
     def work(self, department: Department) -> list[PatientID]:
@@ -100,9 +103,11 @@ class Demo:
         self._write_charts(self.run_at(self.nights, EVENING))
         return [step.patient_id for step in steps]
 
-    def _write_charts(self, now: datetime) -> None:
+    def _write_charts(self, now: datetime, *, attack: bool = False) -> None:
         if self.has_database:
-            database.write(self.folder / CHARTS, self.patients, self.first_night, now.replace(tzinfo=None))
+            local = now.replace(tzinfo=None)
+            papers = encrypted(charts(self.patients, self.first_night, local)) if attack else None
+            database.write(self.folder / CHARTS, self.patients, self.first_night, local, papers=papers)
 
     def run_at(self, number: int, clock: time = AT) -> datetime:
         """When the run of a night begins, or, at another time of the day, an hourly run after it."""
