@@ -189,3 +189,37 @@ def test_big_endian_doses_are_read() -> None:
 def test_what_is_no_dicom_is_refused(junk: bytes) -> None:
     with pytest.raises(GeometryError, match="the object is no DICOM file"):
         dose(read(junk))
+
+
+def test_pixels_compressed_without_loss_are_decoded() -> None:
+    import io
+
+    from pydicom import dcmread
+
+    compressed = (DATA / "RTDOSE" / "f4e7a3b7aeb3.dcm").read_bytes()
+    grid, dataset = dose(read(compressed)), dcmread(io.BytesIO(compressed))
+    assert dataset.file_meta.TransferSyntaxUID.name == "RLE Lossless"
+    expected = dataset.pixel_array.reshape(grid.stored.shape)
+    assert np.array_equal(grid.stored, expected)
+    assert expected.any()
+
+
+def test_signed_pixels_compressed_without_loss_keep_their_sign() -> None:
+    def compress(dataset: Dataset) -> None:
+        from pydicom.uid import RLELossless
+
+        dataset.PixelRepresentation = 1
+        dataset.PixelData = (dataset.pixel_array.astype(np.int16) - 1500).tobytes()
+        dataset.compress(RLELossless)
+
+    ct = data(ct_slice(patient(), 10))
+    plain, packed = image(read(ct)), image(read(mutated(ct, compress)))
+    assert np.array_equal(packed.plane(0), plain.plane(0) - 1500)
+
+
+@pytest.mark.parametrize("damage", [slice(-400, -200), slice(-300, None)])
+def test_compressed_pixels_that_are_damaged_are_refused(damage: slice) -> None:
+    compressed = bytearray((DATA / "RTDOSE" / "f4e7a3b7aeb3.dcm").read_bytes())
+    del compressed[damage]
+    with pytest.raises(GeometryError, match="decoded|fewer"):  # noqa: RUF043
+        dose(read(bytes(compressed)))

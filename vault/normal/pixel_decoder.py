@@ -1,11 +1,14 @@
 """The process that decodes compressed pixels: a JSON line describes them, one answers with their size and SHA-256.
 
+Where `whole` is asked for, the answer is the pixels themselves, in base64.
+
 It is run by its path, on its own: of the vault it knows nothing. It can write no file, and is bounded in memory and
 in processor time.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import resource
@@ -21,6 +24,9 @@ SECONDS = 110
 
 FRAME_MAXIMUM = 512 << 20
 """Bytes of one decoded frame."""
+
+WHOLE_MAXIMUM = 48 << 20
+"""Bytes of decoded pixels that are answered whole."""
 
 WRITTEN_OUT = 64
 """Bytes of pixels that are answered themselves, as `hex`."""
@@ -64,6 +70,9 @@ def _decode(question: dict[str, Any]) -> dict[str, Any]:
     frame_size *= options["bits_allocated"] // 8
     if not 0 < frame_size <= FRAME_MAXIMUM:
         return {"error": "a frame of no size, or too large"}
+    whole = bytearray() if question.get("whole") else None
+    if whole is not None and frame_size * options["number_of_frames"] > WHOLE_MAXIMUM:
+        return {"error": "too large to be answered whole"}
     decoder = get_decoder(question["syntax"])
     plugin = "pydicom" if question["syntax"] == RLE else "gdcm"  # never another that happens to be installed
     digest, size, start = hashlib.sha256(), 0, b""
@@ -76,9 +85,13 @@ def _decode(question: dict[str, Any]) -> dict[str, Any]:
             data = frame.astype(frame.dtype.newbyteorder("<"), copy=False).tobytes()
             digest.update(data)
             size += len(data)
+            if whole is not None:
+                whole += data
             start = start or data[:WRITTEN_OUT]
     if size != frame_size * options["number_of_frames"]:
         return {"error": "frames missing"}
+    if whole is not None:
+        return {"size": size, "base64": base64.b64encode(whole).decode()}
     if size % 2:
         digest.update(b"\0")
         size += 1

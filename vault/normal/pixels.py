@@ -6,6 +6,7 @@ bounds on memory and time. When it fails or is killed, the compressed bytes them
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -32,6 +33,12 @@ _DECODER = Path(__file__).with_name("pixel_decoder.py")
 SECONDS = 120.0
 """How long the decoder may take for one object."""
 
+
+WHOLE_MAXIMUM = 48 << 20
+"""Bytes of pixels that `decoded` returns at most."""
+
+WHOLE_SECONDS = 20.0
+"""How long the decoder may take for them: a person is waiting for a picture."""
 
 _ANSWER_MAXIMUM = 4096
 _HEX = re.compile(r"[0-9a-f]{2,128}", re.ASCII)
@@ -68,6 +75,34 @@ def decode(file: BinaryIO, offset: int, transfer_syntax: str, image: Image) -> s
     return _decoder(os.getpid()).decode(json.dumps(question).encode() + b"\n")
 
 
+def decoded(data: bytes, transfer_syntax: str, image: Image) -> bytes | None:
+    """The pixels of an encapsulated value (PS3.5 annex A.4), as an uncompressed object would hold them.
+
+    Little endian, frame after frame, as large as `image` says. None when they can't be decoded within the bounds.
+    """
+    size = (
+        image.rows
+        * image.columns
+        * image.samples_per_pixel
+        * (image.bits_allocated // 8)
+        * image.number_of_frames
+    )
+    if transfer_syntax not in LOSSLESS or not 0 < size <= WHOLE_MAXIMUM:
+        return None
+    with os.fdopen(os.memfd_create("pixels"), "wb") as file:
+        file.write(data)
+        file.flush()
+        question = {
+            "path": f"/proc/{os.getpid()}/fd/{file.fileno()}",
+            "offset": 0,
+            "syntax": transfer_syntax,
+            "options": asdict(image),
+            "whole": True,
+        }
+        whole = _decoder(os.getpid()).whole(json.dumps(question).encode() + b"\n", size)
+    return whole if whole is not None and len(whole) == size else None
+
+
 @cache
 def _decoder(_process: int) -> _Decoder:
     """The decoder of this process: a fork must not share its parent's pipes."""
@@ -92,3 +127,13 @@ class _Decoder:
         if not isinstance(size, int) or not isinstance(said, str) or not _HEX.fullmatch(said):
             return None
         return f"{size} bytes sha256:{said}" if "sha256" in parsed else f"{size} bytes {said}"
+
+    def whole(self, question: bytes, size: int) -> bytes | None:
+        """The pixels that the child says an image has, `size` bytes at most."""
+        answer = self.child.ask(question, seconds=WHOLE_SECONDS, maximum=_ANSWER_MAXIMUM + size * 4 // 3)
+        try:
+            said = json.loads(answer).get("base64")
+            return base64.b64decode(said, validate=True) if isinstance(said, str) else None
+        except (ValueError, AttributeError):
+            self.child.stop()
+            return None

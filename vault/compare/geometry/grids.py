@@ -14,14 +14,12 @@ from numpy.typing import NDArray
 
 from vault.compare.geometry import GeometryError
 from vault.compare.geometry.datasets import DataSet, Floats, positive
+from vault.normal import pixels
 
 VOXELS_MAXIMUM = 64 << 20
 """Voxels of one grid: a dose of 256 planes of 512 by 512."""
 
 _AXIAL = 1e-3
-_UNCOMPRESSED = frozenset(
-    {"", "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"}
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,10 +125,33 @@ def _stored(data: DataSet, frames: int, rows: int, columns: int) -> NDArray[Any]
         raise GeometryError(
             f"the object has no voxels, or more than the {VOXELS_MAXIMUM >> 20} million that are drawn"
         )
-    if data.transfer_syntax not in _UNCOMPRESSED:
-        raise GeometryError("the pixels are compressed")
+    if data.encapsulated("PixelData") is not None:
+        image = _description(data, frames, rows, columns)
+        return _decoded(data, image).reshape(frames, rows, columns)
     kind = np.dtype(f"{'>' if data.big_endian else '<'}{'i' if signed else 'u'}{int(bits) // 8}")
     offset, length = data.place("PixelData")
     if length < voxels * kind.itemsize:
         raise GeometryError("the object has fewer pixels than it says")
     return np.frombuffer(data.buffer, kind, voxels, offset).reshape(frames, rows, columns)
+
+
+def _description(data: DataSet, frames: int, rows: int, columns: int) -> pixels.Image:
+    return pixels.Image(
+        rows=rows,
+        columns=columns,
+        samples_per_pixel=1,
+        bits_allocated=int(data.number("BitsAllocated") or 0),
+        bits_stored=int(data.number("BitsStored") or 0),
+        pixel_representation=int(data.number("PixelRepresentation") or 0),
+        photometric_interpretation=data.text("PhotometricInterpretation"),
+        number_of_frames=frames,
+    )
+
+
+def _decoded(data: DataSet, image: pixels.Image) -> NDArray[Any]:
+    """Pixels compressed without loss, decoded in a process of its own."""
+    start = data.encapsulated("PixelData") or 0
+    whole = pixels.decoded(data.buffer[start:], data.transfer_syntax, image)
+    if whole is None:
+        raise GeometryError("the pixels are compressed, and can't be decoded")
+    return np.frombuffer(whole, f"<{'i' if image.pixel_representation else 'u'}{image.bits_allocated // 8}")
