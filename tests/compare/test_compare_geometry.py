@@ -223,3 +223,48 @@ def test_compressed_pixels_that_are_damaged_are_refused(damage: slice) -> None:
     del compressed[damage]
     with pytest.raises(GeometryError, match="decoded|fewer"):  # noqa: RUF043
         dose(read(bytes(compressed)))
+
+
+def test_the_dose_of_a_patient_on_the_side_is_read_the_right_way(doses: bytes) -> None:
+    """The same dose with rows along y: columns and rows change places, and so do their spacings."""
+
+    def turn(dataset: Dataset) -> None:
+        values = dataset.pixel_array
+        dataset.ImageOrientationPatient = [0, 1, 0, 1, 0, 0]
+        dataset.Rows, dataset.Columns = values.shape[2], values.shape[1]
+        dataset.PixelData = values.transpose(0, 2, 1).tobytes()
+
+    plain, turned = dose(read(doses)), dose(read(mutated(doses, turn)))
+    assert np.array_equal(turned.x, plain.x)
+    assert np.array_equal(turned.y, plain.y)
+    # the planes' normal points to the feet
+    assert np.array_equal(turned.z, 2 * plain.z[0] - plain.z[::-1])
+    assert np.array_equal(turned.stored, plain.stored[::-1])
+
+
+@pytest.mark.parametrize(
+    ("orientation", "named"),
+    [
+        ((1, 0, 0, 0, 0, -1), "RLHF"),
+        ((0, 1, 0, 0, 0, -1), "APHF"),
+        ((-1, 0, 0, 0, 0, -1), "LRHF"),
+        ((0.98, 0.199, 0, 0, 0, -1), "RLHF"),
+    ],
+)
+def test_an_image_that_is_not_axial_is_read_in_its_own_plane(
+    orientation: tuple[float, ...], named: str
+) -> None:
+    def turn(dataset: Dataset) -> None:
+        dataset.ImageOrientationPatient = list(orientation)
+
+    found = image(read(mutated(data(ct_slice(patient(), 10)), turn)))
+    assert (found.named, found.axial) == (named, False)
+    assert found.x[0] == found.y[0] == found.z[0] == 0
+
+
+def test_an_orientation_that_is_none_is_refused() -> None:
+    def break_it(dataset: Dataset) -> None:
+        dataset.ImageOrientationPatient = [0, 0, 0, 0, 0, 0]
+
+    with pytest.raises(GeometryError, match="orientation of the image is none"):
+        image(read(mutated(data(ct_slice(patient(), 10)), break_it)))

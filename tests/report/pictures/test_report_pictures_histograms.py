@@ -109,7 +109,7 @@ def test_a_revised_plan_shows_its_predecessors_dose_and_its_own(
         "Dose-volume histograms",
     ]
     assert all(picture.drawn for picture in found)
-    assert "maximum 63.00 Gy → 65.70 Gy" in found[0].caption
+    assert "maximum 63.00 → 65.70 Gy" in found[0].caption
 
 
 def test_without_a_dose_there_is_no_histogram_and_in_another_frame_a_sentence(

@@ -32,7 +32,7 @@ def test_the_point_and_the_values_of_greatest_difference() -> None:
     assert found.values == (10.0, 17.5)
     assert found.maxima == (10.0, 17.5)
     assert found.changed == pytest.approx(2 / before.size)
-    assert found.greatest == "greatest difference +7.50 Gy (10.00 Gy → 17.50 Gy) at x 8.0, y 4.0, z 6.0 mm"
+    assert found.greatest == "greatest difference +7.50 Gy (10.00 → 17.50 Gy) at x 8.0, y 4.0, z 6.0 mm"
     axial, coronal, sagittal = found.planes
     assert np.array_equal(axial.difference, after[3] - before[3])
     assert np.array_equal(coronal.difference, (after - before)[::-1, 2, :])  # the head is at the top
@@ -149,3 +149,21 @@ def test_a_slice_is_shown_across_its_neighbours_too(tmp_path: Path) -> None:
     (picture,) = pictures_for(nights.repository, nights.old, nights.new, change)
     assert picture.drawn
     assert "6 slices on either side" in picture.caption
+
+
+def test_an_image_that_is_not_axial_is_shown_in_its_own_plane(tmp_path: Path) -> None:
+    def turn(dataset: Dataset) -> None:
+        dataset.ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
+        dataset.Modality = "MR"
+
+    def paint(dataset: Dataset) -> None:
+        values = dataset.pixel_array.copy()
+        values[30, 40] += 500
+        dataset.PixelData = values.tobytes()
+
+    before = mutated(data(ct_slice(patient(), 4)), turn)
+    (picture,) = pictures(tmp_path, before, mutated(before, paint))
+    pixel = patient().scale.pixel
+    assert picture.drawn
+    assert "+500 stored values" in picture.caption
+    assert f"at x {40 * pixel:.1f}, y {30 * pixel:.1f} mm from its first pixel" in picture.caption

@@ -35,6 +35,10 @@ class Grid:
     intercept: float
     unit: str
     """`Gy`, `HU`, or `relative`."""
+    named: str = "RLAP"
+    """Which sides of the patient lie at the left, right, upper and lower edge of a plane."""
+    axial: bool = True
+    """Whether the axes are the patient's; else x and y are the image's own, and z is nought."""
 
     def plane(self, index: int) -> Floats:
         """One axial plane, by y and x, in the unit."""
@@ -84,35 +88,56 @@ def dose(data: DataSet) -> Grid:
 
 
 def image(data: DataSet) -> Grid:
-    """One image, a CT in Hounsfield units. Raises GeometryError where it has no pixels along the patient's axes."""
+    """One image, a CT in Hounsfield units, in its own plane where that is not axial. Raises GeometryError."""
     if (data.number("NumberOfFrames") or 1) != 1:
         raise GeometryError("the image has several frames")
     slope, intercept = data.number("RescaleSlope"), data.number("RescaleIntercept")
     unit = "HU" if data.text("Modality") == "CT" else "stored values"
-    return _grid(data, 1, np.zeros(1), (1.0 if slope is None else slope, intercept or 0.0, unit))
+    return _grid(
+        data, 1, np.zeros(1), (1.0 if slope is None else slope, intercept or 0.0, unit), own_plane=True
+    )
 
 
-def _grid(data: DataSet, frames: int, offsets: Floats, scale: tuple[float, float, str]) -> Grid:
+def _grid(
+    data: DataSet, frames: int, offsets: Floats, scale: tuple[float, float, str], *, own_plane: bool = False
+) -> Grid:
     position, orientation = data.numbers("ImagePositionPatient"), data.numbers("ImageOrientationPatient")
     spacing = data.numbers("PixelSpacing")
     if len(position) != 3 or len(orientation) != 6 or len(spacing) != 2 or not np.all(spacing > 0):
         raise GeometryError("the position, orientation or pixel spacing is missing")
-    along, down = orientation[0], orientation[4]
-    if not np.allclose(np.abs(orientation), (1, 0, 0, 0, 1, 0), atol=_AXIAL):
-        raise GeometryError("the planes of the object are not axial")
-    along, down = np.sign(along), np.sign(down)
     rows, columns = (int(data.number(keyword) or 0) for keyword in ("Rows", "Columns"))
     stored = _stored(data, frames, rows, columns)
-    x = position[0] + along * spacing[1] * np.arange(columns)
-    y = position[1] + down * spacing[0] * np.arange(rows)
+    across, down = np.arange(columns) * spacing[1], np.arange(rows) * spacing[0]
+    along, normal = orientation.reshape(2, 3), float(np.cross(orientation[:3], orientation[3:])[2])
+    if np.allclose(np.abs(orientation), (1, 0, 0, 0, 1, 0), atol=_AXIAL):
+        x, y = position[0] + np.sign(along[0, 0]) * across, position[1] + np.sign(along[1, 1]) * down
+    elif np.allclose(np.abs(orientation), (0, 1, 0, 1, 0, 0), atol=_AXIAL):  # a patient lying on the side
+        x, y = position[0] + np.sign(along[1, 0]) * down, position[1] + np.sign(along[0, 1]) * across
+        stored = stored.transpose(0, 2, 1)
+    elif own_plane:
+        return Grid(stored, across, down, np.zeros(1), *scale, _sides(along), axial=False)
+    else:
+        raise GeometryError("the planes of the object are not axial")
     absolute = offsets[0] != 0 and abs(offsets[0] - position[2]) < _AXIAL
-    z = offsets if absolute else position[2] + along * down * (offsets - offsets[0])
+    z = offsets if absolute else position[2] + np.sign(normal) * (offsets - offsets[0])
     for axis, (name, values) in enumerate((("z", z), ("y", y), ("x", x))):
         if not (np.all(np.diff(values) > 0) or np.all(np.diff(values) < 0)):
             raise GeometryError(f"the planes along {name} are in no order")
         if len(values) > 1 and values[0] > values[-1]:
             stored = np.flip(stored, axis)
     return Grid(stored, np.sort(x), np.sort(y), np.sort(z), *scale)
+
+
+def _sides(along: Floats) -> str:
+    """Which sides of the patient lie at the left, right, upper and lower edge of an image with these directions."""
+    if not np.allclose(np.linalg.norm(along, axis=1), 1.0, atol=0.01):
+        raise GeometryError("the orientation of the image is none")
+    letters = ""
+    for direction in along:
+        axis = int(np.abs(direction).argmax())
+        towards = ("LR", "PA", "HF")[axis][:: 1 if direction[axis] > 0 else -1]
+        letters += towards[1] + towards[0]
+    return letters
 
 
 def _stored(data: DataSet, frames: int, rows: int, columns: int) -> NDArray[Any]:

@@ -51,7 +51,9 @@ def _differing_doses(old: Grid, new: Grid) -> Iterator[Picture]:
 def image_difference(sources: Sources) -> Iterator[Picture]:
     """An image before and after, and across the slices of its series next to it."""
     old, new = (image(side) for side in sources.pair())
-    around = _around(sources, old, new)
+    if old.named != new.named:
+        raise GeometryError("the image lies in another plane than before")
+    around = _around(sources, old, new) if new.axial else None
     found = planes.difference(old, new, around)
     if found is not None:
         modality = sources.change.modality

@@ -23,6 +23,7 @@ TALLEST = 6.4
 NOTICED = 1e-3
 """Share of the greatest value by which a voxel has to differ to be counted as changed."""
 
+_WHOLE = frozenset({"HU", "stored values"})
 _SPACE = 0.3
 _NARROWEST = 0.3
 
@@ -62,32 +63,37 @@ class Difference:
     """The greatest values before and after, wherever they are."""
     changed: float
     """Share of the voxels that differ noticeably."""
+    axial: bool = True
+    """Whether the point is in the patient's coordinates; else in those of an image that is not axial."""
 
     @property
     def greatest(self) -> str:
         """By how much they differ at most, and where."""
         before, after = self.values
-        where = ", ".join(
-            f"{axis} {millimetres(value)}" for axis, value in zip("xyz", self.point, strict=True)
+        axes = zip("xyz" if self.axial else "xy", self.point, strict=False)
+        where = ", ".join(f"{axis} {millimetres(value)}" for axis, value in axes)
+        own = "" if self.axial else " from its first pixel"
+        by = f"{'+' if after > before else ''}{_figure(after - before, self.unit)}"
+        return (
+            f"greatest difference {_with(by, self.unit)} ({self._became(before, after)}) at {where} mm{own}"
         )
-        said = f"{_figure(before, self.unit)} → {_figure(after, self.unit)}"
-        return f"greatest difference {_signed(after - before, self.unit)} ({said}) at {where} mm"
 
     @property
     def overall(self) -> str:
         """How the maximum changed, and how many voxels did."""
-        before, after = (_figure(value, self.unit) for value in self.maxima)
-        return f"maximum {before} → {after}; {_percent(self.changed)} of the voxels differ"
+        return f"maximum {self._became(*self.maxima)}; {_percent(self.changed)} of the voxels differ"
+
+    def _became(self, before: float, after: float) -> str:
+        return _with(f"{_figure(before, self.unit)} → {_figure(after, self.unit)}", self.unit)
 
 
 def _figure(value: float, unit: str) -> str:
-    digits = 0 if unit in {"HU", "stored values"} else 2
-    text = f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    text = f"{value:.{0 if unit in _WHOLE else 2}f}"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def _with(text: str, unit: str) -> str:
     return text if unit == "relative" else f"{text} {unit}"
-
-
-def _signed(value: float, unit: str) -> str:
-    return f"{'+' if value > 0 else ''}{_figure(value, unit)}"
 
 
 def _percent(share: float) -> str:
@@ -122,7 +128,9 @@ def difference(old: Grid, new: Grid, around: tuple[Grid, Grid] | None = None) ->
         float(old.sampled(z, np.array([y]), np.array([x]))[0, 0]),
         float(new.plane(at[0])[at[1], at[2]]),
     )
-    return Difference(new.unit, planes, (x, y, z), values, (maxima[0], maxima[1]), changed / max(voxels, 1))
+    return Difference(
+        new.unit, planes, (x, y, z), values, (maxima[0], maxima[1]), changed / max(voxels, 1), new.axial
+    )
 
 
 def _same(old: Grid, new: Grid) -> bool:
@@ -133,8 +141,8 @@ def _same(old: Grid, new: Grid) -> bool:
 def _planes(old: Grid, new: Grid, x: float, y: float, z: float) -> tuple[Plane, ...]:
     """The three planes through a point; of a single image the axial one only."""
     axial = Plane(
-        f"axial, z {millimetres(z)} mm",
-        "RLAP",
+        f"axial, z {millimetres(z)} mm" if new.axial else "own plane",
+        new.named,
         new.x,
         new.y,
         old.sampled(z, new.y, new.x),

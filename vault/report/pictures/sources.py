@@ -66,15 +66,16 @@ class Sources:
         return next((path for path in tree if path.endswith(end) and modality_of(path) == modality), None)
 
     def image(self, uid: str) -> Grid | None:
-        """The CT or MR of that UID, after or else before; None where there is none that can be shown."""
+        """The axial CT or MR of that UID, after or else before; None where there is none that can be shown."""
         for late in (True, False) if uid else ():
             for modality in ("CT", "MR"):
                 path = self.find(modality, uid, late=late)
                 if path is not None:
                     try:
-                        return image(self.read(path, late=late))
+                        found = image(self.read(path, late=late))
                     except GeometryError:
                         return None
+                    return found if found.axial else None
         return None
 
     def _predecessor(self) -> str:
