@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import pytest
 
 from vault.compare.groups import grouped
-from vault.model import Change, Failure, Finding
+from vault.model import Anomaly, Change, Failure, Finding
 from vault.report import telling
-from vault.report.changes import Anomaly, PatientChanges, RunReport
+from vault.report.changes import PatientChanges, RunReport
 
 PLAN = Change(
     "dicom/RTPLAN/1/1.dcm",
@@ -51,9 +51,9 @@ def of(severity: str) -> PatientChanges:
         (report(of("critical"), of("major")), "red", "STOP AND LOOK"),
         (report(of("routine"), failed=(Failure("", "no route"),)), "amber", "LOOK"),
         (report(patient(failed=(Failure("", "damaged"),))), "amber", "LOOK"),
-        (report(of("routine"), anomalies=(Anomaly("major", "odd"),)), "amber", "LOOK"),
-        (report(of("minor"), anomalies=(Anomaly("critical", "a third encrypted"),)), "red", "ALARM"),
-        (report(patient(anomalies=(Anomaly("critical", "two names"),))), "red", "ALARM"),
+        (report(of("routine"), anomalies=(Anomaly("share", "major", "odd"),)), "amber", "LOOK"),
+        (report(of("minor"), anomalies=(Anomaly("share", "critical", "a third encrypted"),)), "red", "ALARM"),
+        (report(patient(anomalies=(Anomaly("", "critical", "two names"),))), "red", "ALARM"),
         (report(patient(gaps=(Failure("CT", "never came"),))), "green", "NOTHING CHANGED"),
     ],
 )
@@ -90,3 +90,13 @@ def test_the_command_can_be_pasted() -> None:
     hostile = patient(PLAN, patient_id="A; rm -rf $HOME")
     assert telling.diff_command(hostile).startswith("vault diff 'A; rm -rf $HOME' 0000000000 1111111111 ")
     assert telling.diff_command(patient(PLAN, old=None)) == "vault log A"
+
+
+def test_what_is_said_of_many_is_said_once() -> None:
+    attack, other = Anomaly("", "major", "part of an attack"), Anomaly("", "major", "two birth dates")
+    many = [patient(patient_id=f"P{number}", anomalies=(attack,)) for number in range(9)]
+    whole = Anomaly("share", "critical", "a third of all documents")
+    told = telling.anomalies(report(*many, patient(anomalies=(other,)), anomalies=(whole,)))
+    assert [(len(patients), each) for patients, each in told] == [(0, whole), (9, attack), (1, other)]
+    assert telling.whom(told[1][0]).endswith("Demo, Anna (P5) and 3 more: ")
+    assert telling.whom(()) == ""

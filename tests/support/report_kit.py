@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from vault.compare.groups import grouped
-from vault.model import AttributeChange, Change, Failure, Finding
-from vault.report.changes import Anomaly, Census, Lines, PatientChanges, RunReport
+from vault.model import Anomaly, AttributeChange, Change, Failure, Finding
+from vault.report.changes import Census, Lines, PatientChanges, RunReport
 
 HOSTILE = "\"'><script>alert(1)</script>\u202egnp.exe\0\x1b[31m{{ 7 * 7 }}"
 BEGAN = datetime(2026, 11, 25, 2, tzinfo=UTC)
@@ -27,7 +27,7 @@ def patient(number: int, severity: str, text: str = "", kind: str = "changed") -
         changes=(change,),
         failed=(Failure(text, text),) if text else (),
         gaps=(Failure(text, text),) if text else (),
-        anomalies=(Anomaly("major", text, text, text),) if text else (),
+        anomalies=(Anomaly(text, "major", text, text),) if text else (),
         birth_date=text,
         groups=tuple(grouped([change])),
         lines={path: Lines((text or "A: 1 → 2",) * 3, 5)},
@@ -42,7 +42,7 @@ def report(*patients: PatientChanges, text: str = "") -> RunReport:
         ledger_head="a" * 40,
         patients=patients,
         unchanged=2,
-        anomalies=(Anomaly("critical", text, text),) if text else (),
+        anomalies=(Anomaly(text, "critical", text, text),) if text else (),
         failed=(Failure(text, text),) if text else (),
         census=Census(9, (text,)) if text else Census(9),
         finished=(text,) if text else (),

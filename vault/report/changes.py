@@ -22,12 +22,12 @@ from vault.compare.groups import Group, grouped
 from vault.compare.rules import SEVERITIES, Rules, load, worst
 from vault.compare.text import KINDS, attribute_lines
 from vault.config import Config
-from vault.errors import IntegrityError, UsageError, VaultError
+from vault.errors import IntegrityError, VaultError
 from vault.keys import Pseudonyms
-from vault.model import Change, Failure
+from vault.model import Anomaly, Change, Failure
 from vault.normal.volatile import VolatileTable, extended
 from vault.report.accounts import Account, PatientAccount, account_of
-from vault.report.people import Person, person_in
+from vault.report.people import person_in
 from vault.report.runs import Run, find_run
 
 LINES = 200
@@ -35,17 +35,6 @@ LINES = 200
 
 LONGEST_VALUE = 4096
 """Characters of an attribute's value that are kept; a structure set's contours have megabytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Anomaly:
-    """Something that looks as if nobody meant it."""
-
-    severity: str
-    text: str
-    look_at_first: str = ""
-    measure: str = ""
-    """Which measure says so; empty for what a run noticed by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,12 +326,12 @@ def urgency(patient: PatientChanges) -> tuple[int, int, tuple[bool, int], int, s
 def anomaly(said: str | Mapping[str, Any]) -> Anomaly:
     """An anomaly as the ledger has it: a sentence, or what a measure says."""
     if isinstance(said, str):
-        return Anomaly("major", said)
+        return Anomaly("", "major", said)
     return Anomaly(
+        measure=str(said.get("measure") or ""),
         severity=str(said.get("severity") or "major"),
         text=str(said.get("text") or ""),
         look_at_first=str(said.get("look_at_first") or ""),
-        measure=str(said.get("measure") or ""),
     )
 
 
@@ -419,18 +408,3 @@ def _rules(config: Config) -> Rules:
 
 def _volatile(config: Config) -> VolatileTable:
     return extended((entry.attribute, entry.reason) for entry in config.normal.volatile)
-
-
-__all__ = [
-    "Anomaly",
-    "Census",
-    "Lines",
-    "PatientChanges",
-    "Person",
-    "RunReport",
-    "UsageError",
-    "anomaly",
-    "diff_report",
-    "run_report",
-    "urgency",
-]

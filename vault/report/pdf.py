@@ -112,9 +112,8 @@ def _anomalies(sheet: Sheet, report: RunReport) -> None:
     if not found:
         return
     sheet.heading("What looks as if nobody meant it", keep=12)
-    for patient, each in found:
-        whom = f"{telling.identity(patient)}: " if patient else ""
-        sheet.note(f"{each.severity.upper()}  {whom}{each.text}", size=9, bold=True)
+    for patients, each in found:
+        sheet.note(f"{each.severity.upper()}  {telling.whom(patients)}{each.text}", size=9, bold=True)
         if each.look_at_first:
             sheet.note(f"Look at first: {each.look_at_first}", size=9, indent=4)
     sheet.space(3)

@@ -6,6 +6,7 @@ The same calls give the same bytes: nothing in the file says when or by which ru
 from __future__ import annotations
 
 import io
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -47,6 +48,11 @@ _MADE = datetime(2000, 1, 1, tzinfo=UTC)
 """The file's creation date: always the same, since the page says what it is of."""
 
 _TYPE = "dejavu"
+
+_PLAIN = re.compile(
+    "[\\x20-\\u02ff\\u0370-\\u0482\\u048a-\\u052f\\u2010-\\u2027\\u2030-\\u205e\\u2190-\\u22ff\\u25a0-\\u25ff]*"
+)
+"""Latin, Greek, Cyrillic, arrows and signs: letters that stand side by side as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,7 @@ class Sheet:
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
         self._state = _State()
+        self._widths: dict[tuple[str, float, bool], float] = {}
         self._pdf = _Pdf(
             orientation="landscape" if frame.landscape else "portrait", unit="mm", format=frame.paper
         )
@@ -272,20 +279,27 @@ class Sheet:
         self._pdf.line(MARGIN, self._y, MARGIN + self.width, self._y)
 
     def _wrapped(self, text: str, size: float, width: float, *, bold: bool) -> Iterator[str]:
-        line = ""
+        """Lines of words, as wide as the sum of theirs: measuring each line anew took most of a long report's time."""
+        space = self._measure("x x", size, bold=bold) - 2 * self._measure("x", size, bold=bold)
+        words: list[str] = []
+        used = 0.0
         for word in text.split(" "):
-            longer = f"{line} {word}" if line else word
-            if line and self._measure(longer, size, bold=bold) > width:
-                yield line
-                longer = word
-            line = longer
-        if line:
-            yield line
+            wide = self._measure(word, size, bold=bold)
+            if words and used + space + wide > width:
+                yield " ".join(words)
+                words, used = [], 0.0
+            used += space + wide if words else wide
+            words.append(word)
+        if any(words):
+            yield " ".join(words)
 
     def _measure(self, text: str, size: float, *, bold: bool) -> float:
-        prepared = self._prepared(text)
-        self._set_type(prepared, size, bold=bold)
-        return float(self._pdf.get_string_width(prepared))
+        key = text, size, bold
+        if key not in self._widths:
+            prepared = self._prepared(text)
+            self._set_type(prepared, size, bold=bold)
+            self._widths[key] = float(self._pdf.get_string_width(prepared))
+        return self._widths[key]
 
     def _text(
         self,
@@ -326,7 +340,7 @@ class Sheet:
     def _set_type(self, text: str, size: float, *, bold: bool) -> None:
         """Set the type for `text`: shaped (joined Arabic, marks in place, right to left) where it needs to be."""
         self._pdf.set_font(_TYPE, "B" if bold else "", size)
-        self._pdf.set_text_shaping(not text.isascii())
+        self._pdf.set_text_shaping(not _PLAIN.fullmatch(text))
 
     def _fitted(self, text: str, width: float) -> str:
         pdf = self._pdf

@@ -11,8 +11,8 @@ from typing import Literal
 
 from vault.compare.groups import Group
 from vault.compare.rules import SEVERITIES
-from vault.model import Change, Failure
-from vault.report.changes import Anomaly, PatientChanges, RunReport
+from vault.model import Anomaly, Change, Failure
+from vault.report.changes import PatientChanges, RunReport
 from vault.report.words import long_day
 
 CRITICAL, MAJOR, MINOR, ADMINISTRATIVE, ROUTINE = SEVERITIES
@@ -21,6 +21,9 @@ Colour = Literal["red", "amber", "green"]
 
 SHORT = 10
 """Digits of a commit id that are shown to people."""
+
+NAMED = 6
+"""Patients who are named where the same is said of many."""
 
 MEANING = {
     CRITICAL: "could harm the patient at the next fraction",
@@ -77,7 +80,11 @@ def _lights(report: RunReport) -> Iterator[Light]:
     counts = report.by_severity()
     odd = anomalies(report)
     if any(each.severity == CRITICAL for _, each in odd):
-        yield Light("red", "ALARM", "This is no ordinary night: treat nobody before somebody knows why.")
+        yield Light(
+            "red",
+            "ALARM",
+            "This looks as if somebody meddled: find out before any patient concerned is treated.",
+        )
     if number := counts[CRITICAL]:
         who = _patients(number)
         yield Light("red", "STOP AND LOOK", f"Critical changes for {who}: look before the next fraction.")
@@ -95,11 +102,23 @@ def _lights(report: RunReport) -> Iterator[Light]:
     yield Light("green", "NOTHING CHANGED", "No patient has anything new.")
 
 
-def anomalies(report: RunReport) -> list[tuple[PatientChanges | None, Anomaly]]:
-    """Every anomaly of the run and of its patients, worst first; None for one that is of the whole run."""
-    found: list[tuple[PatientChanges | None, Anomaly]] = [(None, each) for each in report.anomalies]
-    found += [(patient, each) for patient in report.patients for each in patient.anomalies]
-    return sorted(found, key=lambda entry: _rank(entry[1].severity))
+def anomalies(report: RunReport) -> list[tuple[Sequence[PatientChanges], Anomaly]]:
+    """Every anomaly, worst first, with the patients of whom it is said: none where it is of the whole run."""
+    found: dict[Anomaly, list[PatientChanges]] = {}
+    for patient in report.patients:
+        for each in patient.anomalies:
+            found.setdefault(each, []).append(patient)
+    told: list[tuple[Sequence[PatientChanges], Anomaly]] = [((), each) for each in report.anomalies]
+    told += [(patients, each) for each, patients in found.items()]
+    return sorted(told, key=lambda entry: _rank(entry[1].severity))
+
+
+def whom(patients: Sequence[PatientChanges]) -> str:
+    """Whom something is said of, in front of it: `Demo, Anna (A), Demo, Bea (B) and 12 more: `."""
+    if not patients:
+        return ""
+    more = f" and {len(patients) - NAMED} more" if len(patients) > NAMED else ""
+    return f"{'; '.join(map(identity, patients[:NAMED]))}{more}: "
 
 
 def _rank(severity: str) -> int:

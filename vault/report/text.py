@@ -76,9 +76,8 @@ def _figures(report: RunReport) -> Iterator[str]:
 
 def _alarms(report: RunReport, colour: bool) -> Iterator[str]:
     said: list[str] = []
-    for patient, each in telling.anomalies(report):
-        whom = f"{telling.identity(patient)}: " if patient else ""
-        said.append(f"  {_severity(each.severity, colour)} {_line(whom + each.text)}")
+    for patients, each in telling.anomalies(report):
+        said.append(f"  {_severity(each.severity, colour)} {_line(telling.whom(patients) + each.text)}")
         if each.look_at_first:
             said.append(f"      look at first: {_line(each.look_at_first)}")
     yield from _section("What looks as if nobody meant it:", said)
