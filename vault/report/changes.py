@@ -224,7 +224,7 @@ class _Run:
         told = PatientChanges("", pseudonym, "", old, new)
         if repository is None:
             account = replace(account, failed=(*account.failed, _unknown(entry)) if new else account.failed)
-        else:
+        elif new not in (None, old) or account != PatientAccount():  # else only counted, whoever it is
             told = self._compared(repository, pseudonym, old, new)
         return replace(
             told,

@@ -33,6 +33,9 @@ LINES_IN_ALL = 12_000
 OBJECTS_LISTED = 12
 """Objects of a group that are listed by their path."""
 
+OPENED = 30
+"""Patients who are unfolded from the beginning: of more, the headlines say enough to choose by."""
+
 TEMPLATES = "templates"
 
 
@@ -174,6 +177,7 @@ def _environment() -> Environment:
         "LOOKS": telling.LOOKS,
         "MEANING": telling.MEANING,
         "OBJECTS_LISTED": OBJECTS_LISTED,
+        "OPENED": OPENED,
         "telling": telling,
         "plural": _plural,
     }
