@@ -47,8 +47,8 @@ from vault.model import Anomaly, Failure, ObjectKey, PatientID, PatientOutcome, 
 from vault.normal.volatile import extended
 from vault.procedure import began, close_what_a_crash_left_open, guests, new_run, tidy
 from vault.progress import Progress, Silent
-from vault.report.accounts import Account, PatientAccount, keep_account
-from vault.report.rendered import page_of, render_what_is_missing
+from vault.report.accounts import FOLDER, Account, PatientAccount
+from vault.report.rendered import begin, page_of, render_what_is_missing
 from vault.retention.prune import Pruning
 from vault.rois.emr_inbox import EmrInbox
 from vault.rois.inbox import Inbox, unfinished
@@ -102,7 +102,7 @@ class _Sync:
     def run(self, patients: Sequence[PatientID] | None) -> SyncReport:
         report = SyncReport(new_run(self._now))
         close_what_a_crash_left_open(self._config, self._events, report.failed)
-        tidy(self._root, ["inbox"])
+        tidy(self._root, ["inbox", FOLDER])
         for unfinished_inbox in unfinished(self._root):
             self._resume(unfinished_inbox, report)
         inbox = Inbox(self._root / "inbox" / report.run)
@@ -238,7 +238,7 @@ class _Sync:
         report.anomalies.extend(Anomaly("refused", "major", said) for said in inbox.refusals())
         self._measure(report, tallies)
         with suppress(OSError):  # the report lacks sentences; what a full disk costs is said elsewhere
-            keep_account(self._root, report.run, self._account(report))
+            begin(self._root, report.run, self._account(report))
         try:
             self._record(report)
         except VaultError as error:  # the inbox stays, so that a later run can record what this one did
@@ -281,7 +281,6 @@ class _Sync:
                 tuple(outcome.failed), tuple(outcome.gaps), tuple(outcome.anomalies)
             )
             for patient_id, outcome in report.patients.items()
-            if outcome.failed or outcome.gaps or outcome.anomalies
         }
         return Account(patients, tuple(report.failed))
 

@@ -11,8 +11,8 @@ from run_kit import Department, files, plan, who
 from cli.main import main
 from vault.model import Failure
 from vault.report import rendered
-from vault.report.accounts import Account, folder_of, keep_account
-from vault.report.rendered import render_what_is_missing
+from vault.report.accounts import Account, PatientAccount, account_of, folder_of, keep_account
+from vault.report.rendered import begin, page_of, render_what_is_missing
 
 
 @pytest.fixture
@@ -65,8 +65,24 @@ def test_what_cannot_be_rendered_is_said(department: Department, monkeypatch: py
     monkeypatch.setattr(rendered, "render", broken)
     failed: list[Failure] = []
     render_what_is_missing(department.config, failed)
-    assert len(failed) == 5
+    assert len(failed) == 3
     assert failed[0] == Failure("report", "it could not be rendered: an unforeseen RuntimeError")
+
+
+def test_a_run_that_is_finished_in_parts_is_rendered_anew(department: Department) -> None:
+    config, failed = department.config, list[Failure]()
+    root = config.vault.root
+    render_what_is_missing(config, failed)
+    last = max((department.folder / "reports").iterdir()).name
+    one, two = Failure("RTPLAN 1", "refused"), Failure("RTPLAN 2", "refused")
+    begin(root, last, Account({"a": PatientAccount((one,)), "b": PatientAccount((one,))}))
+    begin(root, last, Account({"b": PatientAccount((two,))}, (two,)))
+    assert not page_of(root, last).exists()
+    parts = {"a": PatientAccount((one,)), "b": PatientAccount((two,))}
+    assert account_of(root, last) == Account(parts, (two,))
+    render_what_is_missing(config, failed)
+    assert "RTPLAN 2: refused" in page_of(root, last).read_text("utf-8")
+    assert failed == []
 
 
 def run(

@@ -7,16 +7,21 @@ import io
 import shutil
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pypdfium2
 import pytest
 from matplotlib.figure import Figure
 from report_kit import HOSTILE, patient, report
+from run_kit import Department, who
 
+from vault.normal.dicom import normal_form
+from vault.report.changes import diff_report
 from vault.report.html import html
 from vault.report.pictures import Picture
 
@@ -245,6 +250,43 @@ def test_hostile_text_does_nothing_and_is_seen(browser: Any, tmp_path: Path, tex
     assert shown[:900] in said
     assert not set("\0\u202e\u2066\x1b") & set(page.js("return document.documentElement.outerHTML"))
     assert page.complaints() == []
+
+
+def test_hostile_attributes_come_through_as_text(browser: Any, tmp_path: Path) -> None:
+    """Every text attribute of a plan, from the bytes of the object to the page."""
+    text = "<script>alert(1)</script>\u202egnp\u202c" + "N" * 10_240
+    source = Path(__file__).parents[1] / "data/dicom/RTPLAN/04d88aa29f74.dcm"
+    department = Department(tmp_path / "site")
+    history = department.patient("A")
+    old = history.night({**forms(source), **who("Demo^Anna")})
+    plan = pydicom.dcmread(source)
+    plan.SpecificCharacterSet = "ISO_IR 192"
+    count = 0
+    for element in plan.iterall():
+        if element.VR in ("LO", "SH", "ST", "LT", "UT", "UC", "PN"):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                element.value = text
+            count += 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        plan.save_as(tmp_path / "plan.dcm")
+    new = history.night({**forms(tmp_path / "plan.dcm"), **who(text)})
+    page = Page(browser, tmp_path, html(diff_report(department.config, history.repository, old, new)))
+    assert count > 10
+    assert page.js("return document.scripts.length") == 1
+    said = page.js("return document.querySelector('.raw').textContent")
+    assert said.count("<script>alert(1)</script>") >= min(count, 40) // 2
+    assert page.css("h3")[0].text.startswith("<script>alert(1)</script>U+202Egnp")
+    assert not set("\u202e\u202c") & set(page.js("return document.documentElement.outerHTML"))
+    assert page.complaints() == []
+
+
+def forms(source: Path) -> dict[str, bytes]:
+    """A plan and its normal form, at one place whatever it says."""
+    form = io.BytesIO()
+    normal_form(source, form)
+    return {"dicom/RTPLAN/1/1.1.dcm": source.read_bytes(), "dicom/RTPLAN/1/1.1.txt": form.getvalue()}
 
 
 def test_the_policy_stops_what_the_data_could_not(page: Page) -> None:

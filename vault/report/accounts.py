@@ -50,9 +50,12 @@ def folder_of(root: Path, run: str) -> Path:
 
 
 def keep_account(root: Path, run: str, account: Account) -> None:
-    """Keep the account of a run, durably; the last one counts."""
+    """Keep the account of a run, durably; of a patient the last one counts, where a run was finished in parts."""
     folder = private_folder(folder_of(root, run))
-    write_file(folder / NAME, msgspec.json.encode(account), replace=True)
+    before = account_of(root, run)
+    failed = dict.fromkeys((*before.failed, *account.failed))
+    whole = Account({**before.patients, **account.patients}, tuple(failed))
+    write_file(folder / NAME, msgspec.json.encode(whole), replace=True)
 
 
 def account_of(root: Path, run: str) -> Account:

@@ -18,7 +18,7 @@ from vault.config import Config
 from vault.errors import UsageError, VaultError
 from vault.files import private_folder, write_file
 from vault.model import Failure
-from vault.report.accounts import FOLDER, folder_of
+from vault.report.accounts import FOLDER, Account, folder_of, keep_account
 
 KEPT = 3
 """Nights whose reports stay on this computer."""
@@ -30,6 +30,12 @@ PAPER = "report.pdf"
 def page_of(root: Path, run: str) -> Path:
     """Where the page of a run lies, while it is kept."""
     return folder_of(root, run) / PAGE
+
+
+def begin(root: Path, run: str, account: Account) -> None:
+    """Keep what a run says, and have its report rendered, anew where a part of the run had one. Raises OSError."""
+    keep_account(root, run, account)
+    page_of(root, run).unlink(missing_ok=True)
 
 
 def render(config: Config, run: str) -> Path:
@@ -54,10 +60,11 @@ def render(config: Config, run: str) -> Path:
 def render_what_is_missing(config: Config, failed: list[Failure]) -> None:
     """Render every run that left its account and has no page: this one, those that it finished, one that was killed.
 
-    What can't be rendered is noted in `failed` and stops nothing: ledger and repositories have it all. Then remove
-    what is older than the newest few.
+    First remove what is older than the newest few. What can't be rendered is noted in `failed` and stops nothing:
+    ledger and repositories have it all.
     """
     root = config.vault.root
+    remove_old(root)
     for name in _unfinished(root):
         try:
             render(config, name)
@@ -74,7 +81,6 @@ def render_what_is_missing(config: Config, failed: list[Failure]) -> None:
             failed.append(
                 Failure("report", f"it could not be rendered: an unforeseen {type(error).__name__}")
             )
-    remove_old(root)
 
 
 def _unfinished(root: Path) -> Iterator[str]:
