@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_kit import HOSTILE, patient, report
 
+from vault.model import Failure
 from vault.report import html as page
 from vault.report.changes import Lines
 from vault.report.pictures import Picture
@@ -130,6 +131,14 @@ def test_pictures_are_in_the_page() -> None:
     assert "of beam &lt;1&gt;" in text
     assert "No picture: too large." in text
     assert text.count("<img") == 1
+
+
+def test_failures_have_somebody_to_look_after_them() -> None:
+    broken = replace(patient(1, "routine"), changes=(), groups=(), failed=(Failure("", "damaged"),))
+    text = page.html(report(broken)).decode()
+    assert text.index("Whoever runs the vault") < text.index('id="patients"')
+    assert '<span class="badge failed">failed</span>' in text
+    assert "damaged" in text
 
 
 def test_nothing_changed() -> None:

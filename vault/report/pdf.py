@@ -72,7 +72,8 @@ def _summary(sheet: Sheet, report: RunReport) -> None:
         sheet.space(2)
     _anomalies(sheet, report)
     looks = telling.looks(report)
-    if looks:
+    failing = [patient for patient in report.patients if patient.failed]
+    if looks or failing:
         sheet.heading("Who must look at what", keep=14)
         sheet.table(
             _LOOKS,
@@ -84,7 +85,8 @@ def _summary(sheet: Sheet, report: RunReport) -> None:
                     below=_headlines(sheet, severity, patients),
                 )
                 for severity, patients in looks
-            ],
+            ]
+            + ([Line(("failed", telling.FAILED, _names(failing)), marked=True)] if failing else []),
         )
         sheet.space(3)
     if report.failed:

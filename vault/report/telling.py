@@ -42,6 +42,9 @@ LOOKS = {
 }
 """Who must look, by the worst that a patient has."""
 
+FAILED = "Whoever runs the vault, today: what was not retrieved was not compared"
+"""Who must look after what failed."""
+
 KIND = {"changed": "changed", "revised": "revised", "removed": "gone", "added": "new"}
 
 NOUNS = {
