@@ -194,6 +194,10 @@ class _ToPeople:
             click.echo(f"\nThe report of night {demo.nights}, to be opened in a browser: {page}")
         for page in sorted((demo.folder / "today").glob("*/department.pdf")):
             click.echo(f"\nThe day's treatments, as a department prints them: {page}")
+        if (mail := demo.config().mail) and mail.maildir:
+            click.echo(
+                f"\nWhat was mailed to each of {len(mail.recipients)} people is in the maildir {mail.maildir}"
+            )
         click.echo(f"\nEverything is in {demo.folder}. Try next:")
         for what, command in _suggestions(demo, report):
             click.echo(f"  # {what}\n  {command}")

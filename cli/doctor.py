@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 )
 @click.pass_obj
 def doctor(context: Context, queries: bool, patient: str | None) -> None:
-    """Try the database of the ROIS: driver, connection, query set and, with --queries, every statement.
+    """Try the mail servers and the database of the ROIS: driver, connection, query set and, with --queries, statements.
 
-    Nothing is written, here or there. What could name a person is shown by its shape only. Exit code 1 says that
-    something failed.
+    No mail is sent. Nothing is written, here or there. What could name a person is shown by its shape only. Exit code
+    1 says that something failed.
     """
     import hooks
     from vault.errors import ExitCode
@@ -50,6 +50,7 @@ def doctor(context: Context, queries: bool, patient: str | None) -> None:
 
 def _checks(config: Config, *, queries: bool, patient_id: str | None) -> Iterator[Check]:
     from vault.doctor import check_database, check_queries
+    from vault.doctor_mail import check_mail
     from vault.model import PatientID
 
     found = list(check_database(config))
@@ -57,6 +58,7 @@ def _checks(config: Config, *, queries: bool, patient_id: str | None) -> Iterato
     if queries and all(check.ok for check in found):
         now = datetime.now(ZoneInfo(config.site.timezone)).replace(tzinfo=None)
         yield from check_queries(config, now=now, patient_id=PatientID(patient_id) if patient_id else None)
+    yield from check_mail(config, now=datetime.now(UTC))
 
 
 def _shown(check: Check) -> str:

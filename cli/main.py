@@ -29,7 +29,7 @@ COMMANDS = {
     "init": ("cli.init:init", "Make the keys, the folders and a commented configuration."),
     "doctor": (
         "cli.doctor:doctor",
-        "Try the database of the ROIS and every query, with the fix for what fails.",
+        "Try the mail servers, the database of the ROIS and every query, with the fix for what fails.",
     ),
     "status": ("cli.status:status", "Where things stand: patients, last run, failures, what waits."),
     "sync": ("cli.sync:sync", "Retrieve, compare, commit and encrypt: what runs every night."),

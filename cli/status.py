@@ -54,6 +54,8 @@ def _overview(config: Config, found: Status) -> Iterator[tuple[str, str]]:
         yield "Interrupted", f"{', '.join(found.unfinished_hours)}: the next `vault hourly` finishes it"
     if config.share is not None or found.waiting:
         yield "Share", _share(config, found)
+    if config.mail is not None or found.mail_waiting:
+        yield "Mail", _mail(config, found)
     if found.quarantined:
         yield (
             "Quarantine",
@@ -149,6 +151,21 @@ def _share(config: Config, found: Status) -> str:
     return f"nothing waits for {url}"
 
 
+def _mail(config: Config, found: Status) -> str:
+    place = "no mail server"
+    if config.mail is not None:
+        place = config.mail.smtp.place if config.mail.smtp else str(config.mail.maildir)
+    said = (
+        f"{count(found.mail_waiting, 'letter')} waiting for {place}"
+        if found.mail_waiting
+        else f"nothing waits for {place}"
+    )
+    if found.mail_refused:
+        folder = found.root / "mail/refused"
+        said += f"; {count(found.mail_refused, 'letter')} REFUSED for good, each with its reason, in {folder}"
+    return said
+
+
 def _patients(found: Status) -> str:
     if not found.patients:
         return "No patient yet."
@@ -180,6 +197,11 @@ def _as_json(found: Status) -> dict[str, Any]:
             "configured": "share" not in found.off,
             "waiting": found.waiting,
             "unshared": found.unshared,
+        },
+        "mail": {
+            "configured": "mail" not in found.off,
+            "waiting": found.mail_waiting,
+            "refused": found.mail_refused,
         },
         "quarantined": found.quarantined,
         "emergency": found.emergency.isoformat() if found.emergency else None,

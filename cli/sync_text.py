@@ -115,6 +115,9 @@ def delivery_lines(delivered: Delivery) -> Iterator[str]:
     if delivered.sent or delivered.waiting:
         waiting = f", {delivered.waiting} waiting for the next run" if delivered.waiting else ""
         yield f"Share: {_count(delivered.sent, 'ciphertext')} delivered{waiting}."
+    if delivered.mailed or delivered.mail_waiting:
+        waiting = f", {delivered.mail_waiting} waiting for the next run" if delivered.mail_waiting else ""
+        yield f"Mail: {_count(delivered.mailed, 'letter')} sent{waiting}."
     for failure in delivered.failed:
         yield f"FAILED {failure_text(failure)}"
 

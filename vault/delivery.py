@@ -1,8 +1,8 @@
-"""To the share, the last steps of every procedure that commits: seal what git says is missing there, deliver, keep.
+"""The last steps of every procedure that commits: seal what git says is missing on the share, deliver, keep.
 
 1. Offline: every blob and every commit that is not shared yet is encrypted into the outbox, and at last the manifest,
    which says what there is.
-2. With the network open: what waits goes to the share.
+2. With the network open: mail that waits goes out, since people wait for it; then what waits goes to the share.
 3. Offline: what could not go is made durable, and only then do the refs say that it needs no sealing.
 """
 
@@ -25,6 +25,7 @@ from vault.errors import IntegrityError, VaultError
 from vault.events import network
 from vault.inventory import entry_of, last_manifest, make_manifest, remember_manifest, site_files
 from vault.keys import read_pseudonym_key
+from vault.mail import handover
 from vault.model import Failure
 from vault.progress import Progress, Silent
 from vault.share import layout, manifest
@@ -51,14 +52,17 @@ def to_share(
     events: pluggy.PluginManager | None = None,
     progress: Progress | None = None,
 ) -> Delivery:
-    """Bring the share up to date with every patient's repository, and with `others`. Failures are in the result.
+    """Bring the share up to date with every patient's repository, and with `others`, and hand over the mail that waits.
 
-    Raises ConfigError when the pseudonym key can't be read. Does nothing where `[share]` is left out.
+    Failures are in the result. Raises ConfigError when the pseudonym key can't be read. What `[share]` or `[mail]`
+    leaves out is not done.
     """
-    if config.share is None:
-        return Delivery()
     progress = progress or Silent()
     result, outbox = Delivery(), open_outbox(config.vault.root)
+    if config.share is None:
+        _deliver(config, outbox, result, events, progress)
+        progress.stop()
+        return result
     marks = _seal(config, outbox, others, result, progress)
     _deliver(config, outbox, result, events, progress)
     _keep(outbox, marks, result)
@@ -150,18 +154,27 @@ def _deliver(
     events: pluggy.PluginManager | None,
     progress: Progress,
 ) -> None:
-    if config.share is None or not outbox.pending():
+    share = config.share if config.share is not None and outbox.pending() else None
+    if share is None and not handover.waits(config):
         return
     try:
         with network(events, config):
-            delivered = outbox.deliver(share_of(config.share), progress)
-            result.sent, result.already = delivered.sent, delivered.already
-            result.failed.extend(delivered.failed)
+            _mail(config, result, progress)
+            if share is not None:
+                delivered = outbox.deliver(share_of(share), progress)
+                result.sent, result.already = delivered.sent, delivered.already
+                result.failed.extend(delivered.failed)
     except VaultError as error:
-        result.failed.append(Failure("share", str(error)))
+        result.failed.append(Failure("share" if share else "mail", str(error)))
     except OSError as error:
         why = error.strerror or type(error).__name__
         result.failed.append(Failure("outbox", f"this computer's disk refused ({why}): look at it"))
+
+
+def _mail(config: Config, result: Delivery, progress: Progress) -> None:
+    mailed = handover.deliver(config, progress)
+    result.mailed, result.mail_waiting, result.mail_refused = mailed.sent, mailed.waiting, mailed.refused
+    result.failed.extend(mailed.failed)
 
 
 def _keep(outbox: Outbox, marks: Iterable[Mark], result: Delivery) -> None:

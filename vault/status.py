@@ -14,6 +14,7 @@ from vault.archive.repository import PatientRepository, all_repositories
 from vault.config import Config
 from vault.errors import ConfigError, VaultError
 from vault.keys import Pseudonyms
+from vault.mail import outbox
 from vault.model import Failure
 from vault.retention import standing
 from vault.retention.lists import waiting
@@ -62,6 +63,10 @@ class Status:
     """Histories whose newest commit is neither on the share nor kept for it: a run ended before it got that far."""
     waiting: int = 0
     """Encrypted files in the outbox."""
+    mail_waiting: int = 0
+    """Letters in the mail outbox."""
+    mail_refused: int = 0
+    """Letters that the mail server will never take."""
     quarantined: int = 0
     emergency: datetime | None = None
     """Since when an emergency is declared."""
@@ -98,6 +103,7 @@ def status(config: Config) -> Status:
     result.unfinished = sorted(_names(root / "inbox"))
     result.unfinished_hours = sorted(_names(root / "hourly"))
     result.waiting = len(_names(root / "outbox"))
+    result.mail_waiting, result.mail_refused = len(outbox.waiting(root)), len(outbox.refused(root))
     result.quarantined = sum(name.endswith(".dcm") for name in _names(root / "quarantine"))
     result.off = _off(config)
     return result

@@ -3,8 +3,8 @@
 1. Open the network. Ask who is under treatment; find and move every object of every patient into the inbox.
 2. Close the network: from here on the vault is alone with what it received.
 3. Normalize, compare and commit, patient by patient; write the run into the ledger; empty the inbox.
-4. Render the report. Encrypt what is new into the outbox.
-5. Decide who goes next, for the digest to name them; open the network, deliver the outbox to the share, close it.
+4. Render the report, decide who goes next, compose the mail, which names them; encrypt what is new into the outbox.
+5. Open the network, hand over the mail, deliver the outbox to the share, close it.
 6. Prune what was announced the night before, here and on the share.
 
 Each step reads what the step before left on disk (inbox, repositories, outbox), so a run that was killed
@@ -43,6 +43,7 @@ from vault.errors import IntegrityError, VaultError
 from vault.events import network
 from vault.keys import Pseudonyms, read_pseudonym_key
 from vault.lock import run_lock
+from vault.mail.night import queue_digests, tell_that_the_night_failed
 from vault.model import Anomaly, Failure, ObjectKey, PatientID, PatientOutcome, RunID
 from vault.normal.volatile import extended
 from vault.procedure import began, close_what_a_crash_left_open, guests, new_run, tidy
@@ -74,10 +75,15 @@ def sync(
     """Run the night at `now` (aware) for `patients`, or for everybody under treatment.
 
     Raises LockedError when another run is at work, and VaultError when the vault itself is unfit (keys, disk);
-    whatever concerns the ROIS, the share, a patient or an object is in the report.
+    whatever concerns the ROIS, the share, a patient or an object is in the report. A night that fails as a whole is
+    mailed all the same.
     """
     with run_lock(config.vault.root):
-        return _Sync(config, now, progress or Silent(), events).run(patients)
+        try:
+            return _Sync(config, now, progress or Silent(), events).run(patients)
+        except Exception as error:
+            tell_that_the_night_failed(config, now, error, events)
+            raise
 
 
 class _Sync:
@@ -112,6 +118,7 @@ class _Sync:
         page = page_of(self._root, report.run)
         report.page = page if page.exists() else None
         pruning = None if patients else self._plan_pruning(report)
+        report.failed.extend(queue_digests(self._config, self._now))
         overview = Overview.open(self._root)
         report.delivered = to_share(
             self._config, others=[overview] if overview else [], events=self._events, progress=self._progress

@@ -13,11 +13,16 @@ from vault.retention.report import PruneReport
 
 @dataclass(slots=True)
 class Delivery:
-    """What went to the share: new ciphertexts sent, those it had already, and those still waiting."""
+    """What went to the share (new ciphertexts sent, those it had already, those still waiting), and what was mailed."""
 
     sent: int = 0
     already: int = 0
     waiting: int = 0
+    mailed: int = 0
+    """Letters, each one message to one recipient."""
+    mail_waiting: int = 0
+    mail_refused: int = 0
+    """Letters that the mail server will never take, old ones included."""
     failed: list[Failure] = field(default_factory=list)
     integrity: bool = False
     """A repository is not what it must be."""

@@ -158,7 +158,10 @@ def test_without_a_database(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     path.write_text(BASE.replace('source = "sql"', 'patients = ["1"]'))
     code, said = doctor(path, capsys)
     assert code == 0
-    assert said == "off     database: [rois.sql] is not in vault.toml: no prescriptions, documents, history\n"
+    assert said == (
+        "off     database: [rois.sql] is not in vault.toml: no prescriptions, documents, history\n"
+        "off     mail: [mail] is not in vault.toml: nobody is told what a night found\n"
+    )
 
 
 def values() -> Iterator[tuple[str, str | None, str]]:

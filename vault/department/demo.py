@@ -4,6 +4,7 @@ DIR/demo.json       says that the demo made this folder, and how far it has come
 DIR/vault.toml      the commented configuration of `vault init`, filled in for the embedded ROIS
 DIR/department/     what the ROIS holds
 DIR/share/          where the vault puts its encrypted copy
+DIR/mail/out/       the maildir that the vault's mail goes into
 DIR/keys, repos …   the vault
 """
 
@@ -43,6 +44,15 @@ EVENING = time(19, 0)
 """When the last hourly run of a day begins."""
 
 SITE = "Simulated Department"
+
+OUT = "mail/out"
+"""The maildir of the vault's mail, below the folder."""
+
+ANSWERS = "mail/answers"
+"""The maildir in which answers are read."""
+
+RECIPIENTS = (("Ada Physicist", "ada@department.example"), ("Ben Dosimetrist", "ben@department.example"))
+"""Who gets the mail: name and address."""
 
 CHARTS = "charts"
 """Folder of the department's database and documents."""
@@ -188,6 +198,11 @@ def _mark(demo: Demo, *, replace_marker: bool) -> None:
     write_file(demo.folder / MARKER, json.dumps(marker, indent=2).encode() + b"\n", replace=replace_marker)
 
 
+def _recipient(who: tuple[str, str]) -> str:
+    name, address = who
+    return f"[[mail.recipients]]\nname = {json.dumps(name)}\naddress = {json.dumps(address)}"
+
+
 def _configured(text: str, demo: Demo) -> str:
     """The commented configuration, with the lines changed that a site would change."""
     rois, receiver = free_ports(2)
@@ -198,6 +213,17 @@ def _configured(text: str, demo: Demo) -> str:
         (r"patients = \[\]", f"patients = {patients}"),
         (r"#\[share\]", "[share]"),
         (r'#url = "file:.*"', f"url = {json.dumps((demo.folder.absolute() / 'share').as_uri())}"),
+        (r"#\[mail\]", "[mail]"),
+        (r'#from = ".*"', 'from = "vault@department.example"'),
+        (r'#content = "limited"', 'content = "full"'),
+        (r"#maildir = .*", f"maildir = {json.dumps(OUT)}"),
+        (r"#answers = .*", f"answers = {json.dumps(ANSWERS)}"),
+        (r"#\[\[mail\.recipients\]\]", "[[mail.recipients]]"),
+        (r'#name = "A. Physicist"', f"name = {json.dumps(RECIPIENTS[0][0])}"),
+        (
+            r'#address = "physicist@.*"',
+            "\n".join([f"address = {json.dumps(RECIPIENTS[0][1])}", *map(_recipient, RECIPIENTS[1:])]),
+        ),
     )
     charts = demo.folder.absolute() / CHARTS
     if database.driver():

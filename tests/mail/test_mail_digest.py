@@ -1,0 +1,337 @@
+"""The mail of a run: the same facts in HTML and text, worst first, and nothing of a patient in the limited one."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import replace
+from datetime import timedelta
+from html.parser import HTMLParser
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from mail_reports import BEGAN, HEAD, MARKED, NAME, RUN, change, eventful, patient, quiet
+
+from vault.config import Mail, MailRecipient
+from vault.mail.ask import ask_for
+from vault.mail.content import Ask, Content
+from vault.mail.digest import PATIENTS_TOLD, Circumstances, digest
+from vault.mail.message import LEDGER, message
+from vault.mail.notices import night_failed, notice, without_patients
+from vault.mail.render import WIDTH, html, text
+from vault.model import Failure
+from vault.report.changes import Anomaly, RunReport
+
+TEN = BEGAN.replace(hour=10)
+ANN = MailRecipient(name="Ann", address="ann@test.local")
+ABOUT = Circumstances(full=True, confirm_by=TEN)
+LIMITED = Circumstances(full=False, confirm_by=TEN)
+
+
+def ask(**more: object) -> Ask:
+    options = {
+        "code": "7K3QD-0VZ9M",
+        "run": RUN,
+        "answers_to": "vault@test.local",
+        "began": BEGAN,
+        "confirm_by": TEN,
+        "required": 2,
+        "full": True,
+        "totp": False,
+        **more,
+    }
+    return ask_for(ANN, **options)  # type: ignore[arg-type]
+
+
+class Seen(HTMLParser):
+    """What a person sees of a page, and what its tags are."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self._hidden = False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._hidden = tag in {"style", "title"}
+
+    def handle_endtag(self, tag: str) -> None:
+        self._hidden = False
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self.words += data.split()
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+
+def both(content: Content) -> list[str]:
+    """Both forms as words with single spaces."""
+    return [Seen(html(content)).text, " ".join(text(content).split())]
+
+
+# --- subjects
+
+
+@pytest.mark.parametrize(
+    ("report", "about", "said"),
+    [
+        (eventful(), ABOUT, "vault: 2 critical, 1 major, 1 minor, 14 routine, 2 failed; confirm by 10:00"),
+        (quiet(), ABOUT, "vault: nothing changed; 49 patients"),
+        (
+            replace(quiet(), failed=(Failure("share", "away"),)),
+            ABOUT,
+            "vault: nothing changed, 1 failed; 49 patients",
+        ),
+        (
+            eventful(),
+            replace(ABOUT, emergency="since 23 Nov, 14:05"),
+            "vault EMERGENCY: 2 critical, 1 major, 1 minor, 14 routine, 2 failed; confirm by 10:00",
+        ),
+        (
+            replace(eventful(), failed=(), anomalies=(Anomaly("critical", "half of all plans changed"),)),
+            ABOUT,
+            "vault: ALARM, 2 critical, 1 major, 1 minor, 14 routine, 1 failed; confirm by 10:00",
+        ),
+        (
+            replace(quiet(), patients=(patient(1, change("minor", "x")),)),
+            replace(ABOUT, confirm_by=TEN + timedelta(days=1)),
+            "vault: 1 minor; confirm by Wed 25 Nov, 10:00",
+        ),
+    ],
+)
+def test_the_subject_can_be_triaged_and_names_nobody(
+    report: RunReport, about: Circumstances, said: str
+) -> None:
+    subject = digest(report, about, None).subject
+    assert subject == said
+    assert len(subject) < 100
+    assert digest(report, replace(about, full=False), None).subject == subject
+
+
+# --- content
+
+
+def test_html_and_text_say_the_same() -> None:
+    page, plain = both(digest(eventful(), ABOUT, ask()))
+    for said in (
+        "STOP AND LOOK",
+        "prescribed dose of PTV 60 Gy → 66 Gy",
+        "approval APPROVED → UNAPPROVED",
+        "machine TRUEBEAM1 → TRUEBEAM2",
+        "never arrived",
+        "the share /mnt/share was away",
+        "DOCMARKER.docx",
+        "VERIFY 7K3QD-0VZ9M",
+        "REJECT 7K3QD-0VZ9M",
+        "by 10:00",
+        "three approvals withdrawn at one time stamp",
+        "the plan's approval history",
+        RUN,
+        HEAD,
+        "50 asked for, 18 with changes",
+        "born 1951-03-09",
+        "ID-MARKER-77123-99",
+    ):
+        assert said in page, said
+        assert said in plain, said
+    assert "Radiation Oncology <&> Hospital" in page
+
+
+def test_the_worst_patient_comes_first_and_routine_is_one_list() -> None:
+    for said in both(digest(eventful(), ABOUT, ask())):
+        order = [said.index(f"ID-MARKER-77123-{number}") for number in (1, 2, 3, 4, 10, 23)]
+        assert order == sorted(order)
+        assert said.lower().index("prescribed dose") < said.index("VERIFY 7K3QD")
+        assert said.count("fraction 6 given") == 0
+
+
+def test_what_a_mail_can_not_hold_is_counted() -> None:
+    many = tuple(
+        patient(number, *[change("critical", f"finding {number} {n}", title=f"P{n}") for n in range(9)])
+        for number in range(PATIENTS_TOLD + 7)
+    )
+    for said in both(digest(replace(quiet(), patients=many), ABOUT, ask())):
+        assert "and 7 more patients: see the report" in said
+        assert "and 4 things more" in said
+        assert "finding 0 4" in said
+        assert "finding 0 5" not in said
+
+
+def test_limited_mail_holds_nothing_that_the_rois_wrote() -> None:
+    content = digest(eventful(), LIMITED, ask(full=False))
+    page = html(content)
+    for said in (page, text(content), content.subject):
+        for marked in (*MARKED, "1951-03-09", "Gy", "APPROVED", "/mnt/share", "TRUEBEAM", "MU", "Bladder"):
+            assert marked not in said, marked
+    for said in both(content):
+        assert "Patient 0000000000000001" in said
+        assert "Patient 0000000000000017" in said, "routine"
+        assert "2 changes" in said
+        assert "2 things failed" in said
+        assert "VERIFY 7K3QD-0VZ9M" in said
+        assert "pseudonyms, as they stand" in said
+
+
+def test_hostile_text_is_shown_and_does_nothing() -> None:
+    evil = (
+        '<script>alert(1)</script><img src="http://evil/x"><a href="javascript:x">y</a>"\'&amp;\x07\u202eabc'
+    )
+    report = replace(
+        quiet(),
+        site=evil,
+        patients=(patient(1, change("critical", evil, title=evil), name=evil, patient_id=evil),),
+        failed=(Failure(evil, evil),),
+    )
+    content = digest(report, ABOUT, ask())
+    seen = Seen(html(content))
+    tags = {tag for tag, _ in seen.tags}
+    assert tags <= {
+        "html",
+        "head",
+        "meta",
+        "title",
+        "style",
+        "body",
+        "table",
+        "tbody",
+        "tr",
+        "td",
+        "span",
+        "a",
+        "br",
+    }
+    links = [attributes["href"] for tag, attributes in seen.tags if tag == "a"]
+    assert all(link and link.startswith("mailto:vault@test.local?") for link in links)
+    assert not any(
+        "src" in attributes or any(key.startswith("on") for key in attributes) for _, attributes in seen.tags
+    )
+    assert "<script>alert(1)</script>" in seen.text
+    assert "\u202e" not in html(content)
+    assert "\u202e" not in text(content)
+    assert "\x07" not in text(content)
+
+
+def test_nothing_changed_is_a_short_mail_that_asks_nothing() -> None:
+    content = digest(quiet(), ABOUT, None)
+    for said in both(content):
+        assert "NOTHING CHANGED" in said
+        assert "49 asked for" in said
+        assert HEAD in said
+        assert "VERIFY" not in said
+        assert len(said) < 900
+
+
+def test_an_emergency_stands_above_everything() -> None:
+    content = digest(quiet(), replace(ABOUT, emergency="since 23 Nov, 14:05"), None)
+    for said in both(content):
+        assert said.lower().startswith("an emergency is in force since 23 nov, 14:05")
+
+
+def test_who_leaves_and_what_is_attached_is_said() -> None:
+    about = replace(ABOUT, leaving=("4711", "4712"), attached=("Attached: x.html.",))
+    for said in both(digest(quiet(), about, None)):
+        assert "`vault hold patient` keeps them" in said.lower()
+        assert "4712" in said
+        assert "Attached: x.html." in said
+
+
+# --- how to answer
+
+
+def test_links_open_a_mail_with_the_line_in_it() -> None:
+    asked = ask()
+    for link, word in ((asked.verify_link, "VERIFY"), (asked.reject_link, "REJECT")):
+        parts = urlsplit(link)
+        fields = parse_qs(parts.query)
+        assert (parts.scheme, parts.path) == ("mailto", "vault@test.local")
+        assert fields["body"] == [f"{word} 7K3QD-0VZ9M"]
+        assert fields["subject"] == [f"{word} vault {RUN}"]
+        assert "+" not in link, "a mail program would show it"
+    assert "six digits" not in " ".join(asked.how)
+    assert "six digits" in " ".join(ask(totp=True).how)
+    assert "Another person has" in " ".join(asked.how)
+    assert "2 other people have" in " ".join(ask(required=3).how)
+    assert "confirm, too" not in " ".join(ask(required=1).how)
+
+
+# --- the shorter mails
+
+
+def test_a_night_that_failed_is_told_in_plain_words(tmp_path) -> None:
+    why = f"The signing key {tmp_path}/keys/signing_key can't be read (see {tmp_path}/repos/Meier_1951.git)."
+    for said in both(night_failed("Oncology", BEGAN, [why], tmp_path, full=True)):
+        assert "The signing key" in said
+        assert "keys/signing_key" in said
+        assert "Meier" not in said
+        assert "vault doctor" in said
+    limited = night_failed("Oncology", BEGAN, [why], tmp_path, full=False)
+    for said in both(limited):
+        assert "The signing key … can't be read" in said
+        assert str(tmp_path) not in said
+    assert limited.subject == "vault: THE NIGHT FAILED, nothing was compared"
+
+
+def test_paths_that_name_patients_are_cut(tmp_path) -> None:
+    said = f"{tmp_path}/inbox/20261124/Meier/x: no space; {tmp_path}/ledger.git is fine"
+    assert without_patients(said, tmp_path) == f"{tmp_path}/inbox: no space; {tmp_path}/ledger.git is fine"
+
+
+def test_a_notice_keeps_its_paragraphs_and_lines() -> None:
+    content = notice(
+        "Oncology",
+        "ALARM: 2 patients not confirmed",
+        "What a night changed has\nnot been confirmed.\n\nRun X: 2 patients.\n  Answered: Ann (VERIFY)\n"
+        "  Not answered: Ben\n\nLook at the mail of that night.",
+        emergency="since 23 Nov, 14:05",
+    )
+    assert content.subject == "vault EMERGENCY: ALARM: 2 patients not confirmed"
+    for said in both(content):
+        assert "What a night changed has not been confirmed." in said
+        assert re.search(
+            r"Run X: 2 patients\. . Answered: Ann \(VERIFY\) . Not answered: Ben", said, re.IGNORECASE
+        )
+        assert said.lower().startswith("an emergency is in force")
+    assert notice("O", "Your answer was NOT counted", "Ann, no.").light.word == "PLEASE READ"
+
+
+# --- the message
+
+
+def test_the_message_tells_machines_what_it_is() -> None:
+    mail = Mail(sender="vault@test.local", recipients=(ANN,))
+    made = message(
+        mail, "Klinik für Strahlen, <Z>", digest(eventful(), ABOUT, ask()), [("Ann Ö", ANN.address)], BEGAN,
+        run=RUN, ledger_head=HEAD,
+    )  # fmt: skip
+    assert made["X-Vault-Run"] == RUN
+    assert made[LEDGER] == HEAD
+    assert made["Auto-Submitted"] == "auto-generated"
+    assert made["Date"].datetime == BEGAN
+    assert [part.get_content_type() for part in made.iter_parts()] == ["text/plain", "text/html"]
+    assert made.get_content_type() == "multipart/alternative"
+    wire = bytes(made)
+    assert all(len(line) <= 998 for line in wire.splitlines())
+    answer = message(mail, "O", notice("O", "x", "y"), [("Ann", ANN.address)], BEGAN, answers="<1@x>")
+    assert (answer["In-Reply-To"], answer["Auto-Submitted"]) == ("<1@x>", "auto-replied")
+
+
+def test_lines_of_text_are_short() -> None:
+    lines = text(digest(eventful(), ABOUT, ask())).splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    assert NAME.split(",", maxsplit=1)[0] in "\n".join(lines)
+    assert not any(before == after == "" for before, after in itertools.pairwise(lines))
+
+
+def test_styles_are_inlined_and_nothing_is_loaded() -> None:
+    page = html(digest(eventful(), ABOUT, ask()))
+    seen = Seen(page)
+    cells = [attributes for tag, attributes in seen.tags if tag == "td"]
+    assert all(attributes.get("style") for attributes in cells), "Outlook reads no style sheet"
+    assert "<!--[if mso]>" in page
+    assert not re.search(r"url\(|@import|http:|https:", page)
+    assert not [tag for tag, _ in seen.tags if tag in {"img", "script", "link", "div", "form"}]
