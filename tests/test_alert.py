@@ -50,7 +50,7 @@ def test_one_answer_brings_alarms_each_ten_minutes_and_the_second_ends_them(vaul
     assert [alarm.answered for alarm in report.alarms] == [("Ann",)]
     alarms = [each for each in vault.mailed() if "ALARM" in each["Subject"]]
     assert len(alarms) == 9
-    text = alarms[0].get_content()
+    text = alarms[0].get_body(("plain",)).get_content()
     assert "Answered: Ann (VERIFY)" in text
     assert "Not answered: Ben, Cem" in text
     assert "4711" not in text
@@ -94,7 +94,7 @@ def test_an_objection_alarms_everybody_at_once_and_once(vault: VerdictVault) -> 
     alarms = [each for each in vault.mailed() if "ALARM" in each["Subject"]]
     assert {str(each["Subject"]) for each in alarms} == {"ALARM: Cem REJECTS 1 patient"}
     assert len(alarms) == len(PEOPLE)
-    assert "4711" not in alarms[0].get_content()
+    assert "4711" not in alarms[0].get_body(("plain",)).get_content()
     for name in ("Ann", "Ben"):
         vault.answer(name, f"VERIFY {vault.code(name, run)}", written=now)
     at(vault, now + 20 * MINUTE)
@@ -214,7 +214,7 @@ def test_answers_that_are_none_are_told_once_to_whoever_they_concern(vault: Verd
     (told,) = vault.mailed()
     assert told["To"] == "Ann <ann@test.local>"
     assert told["Auto-Submitted"] == "auto-replied"
-    assert "lacks your code" in told.get_content().replace("\n", " ")
+    assert "lacks your code" in told.get_body(("plain",)).get_content().replace("\n", " ")
 
 
 # --- the network

@@ -159,7 +159,15 @@ def _raise_alarms(desk: Desk, now: datetime, report: AlertReport) -> None:
     for alarm in _due(desk, now):
         outbox.queue(
             desk.root,
-            letter(desk.mail, site, desk.mail.recipients, alarm.subject, alarm.text, now),
+            letter(
+                desk.mail,
+                site,
+                desk.mail.recipients,
+                alarm.subject,
+                alarm.text,
+                now,
+                emergency=desk.emergency,
+            ),
             alarm.key,
         )
         desk.append("alarms", alarm.name, alarm.event(now), now)

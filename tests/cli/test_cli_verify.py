@@ -65,7 +65,7 @@ def test_an_objection_alarms_at_once(vault: VerdictVault, capsys: pytest.Capture
     assert run(vault, "verify", "reject", "latest", "--as", "Cem", "--reason", "couch", says=code) == 0
     assert "DISPUTED" in capsys.readouterr().out
     assert vault.subjects() == ["ALARM: Cem REJECTS 1 patient"]
-    assert "Reason: couch" in vault.mailed()[0].get_content()
+    assert "Reason: couch" in vault.mailed()[0].get_body(("plain",)).get_content()
     assert run(vault, "status") == 0
     assert f"1 patient of run {name}; answered: Cem" in capsys.readouterr().out
 

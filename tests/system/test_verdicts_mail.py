@@ -52,14 +52,14 @@ def test_two_answers_from_two_accounts_confirm(servers: MailServers, tmp_path: P
     receipt = servers.arrived("ann", before["ann"] + 1)[-1]
     refusal = servers.arrived("ben", before["ben"] + 1)[-1]
     assert receipt["Subject"] == "Your VERIFY was counted"
-    assert "another recipient's" in refusal.get_content().replace("\n", " ")
+    assert "another recipient's" in refusal.get_body(("plain",)).get_content().replace("\n", " ")
     for minutes in (0, 5, 10, 20):
         report = alert(vault.config, now=ten + timedelta(minutes=minutes))
         assert report.exit_code is ExitCode.DONE, report.as_json()
         assert [each.reason for each in report.alarms] == ([] if minutes == 5 else ["unanswered"])
     alarms = servers.arrived("ben", before["ben"] + 4)[-3:]
     assert {each["Subject"] for each in alarms} == {"ALARM: 2 patients not confirmed"}
-    assert "Answered: Ann (VERIFY)" in alarms[0].get_content()
+    assert "Answered: Ann (VERIFY)" in alarms[0].get_body(("plain",)).get_content()
     assert vault.verified("4711") is None
     reply(servers, "ben", "", html=f"<p>VERIFY {ben}</p><blockquote>REJECT {ben}</blockquote>", written=ten)
     servers.arrived("vault")
@@ -88,7 +88,7 @@ def test_a_mail_that_is_too_large_is_not_fetched_and_its_sender_is_told(
     assert report.polled
     assert report.polled.verdicts == []
     assert report.polled.failed == []
-    assert "larger" in servers.arrived("ann", before + 1)[-1].get_content()
+    assert "larger" in servers.arrived("ann", before + 1)[-1].get_body(("plain",)).get_content()
 
 
 @pytest.mark.parametrize(

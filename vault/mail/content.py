@@ -28,7 +28,7 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """A list under a heading."""
+    """A list under a heading, which may be empty."""
 
     heading: str
     points: tuple[str, ...]

@@ -40,20 +40,16 @@ def message(
     run: str = "",
     ledger_head: str | None = None,
     attachments: Sequence[Attachment] = (),
-    answers: str = "",
+    reply: bool = False,
 ) -> EmailMessage:
-    """The message of `content` to people (name, address); `answers` is the Message-ID of what it answers."""
+    """The message of `content` to people (name, address); `reply` says that it answers a mail of theirs."""
     made = EmailMessage()
     made["From"] = _address(f"vault {site}", mail.sender)
     made["To"] = [_address(name, address) for name, address in to]
     made["Date"] = format_datetime(now)
     made["Subject"] = content.subject
-    made["Auto-Submitted"] = (
-        "auto-replied" if answers else "auto-generated"
-    )  # RFC 3834: no machine answers it
+    made["Auto-Submitted"] = "auto-replied" if reply else "auto-generated"  # RFC 3834: no machine answers it
     made["X-Auto-Response-Suppress"] = "OOF, AutoReply"
-    if answers:
-        made["In-Reply-To"] = made["References"] = answers
     if run:
         made[RUN] = run
     if ledger_head:

@@ -71,9 +71,11 @@ def notice(site: str, subject: str, text: str, *, emergency: str = "") -> Conten
     blocks: list[Block] = []
     for part in rest:
         lines = tuple(line.strip() for line in part.splitlines())
-        blocks.append(Words(lines[0]) if len(lines) == 1 else Points(lines[0], lines[1:]))
+        blocks.append(Words(lines[0]))
+        if lines[1:]:
+            blocks.append(Points("", lines[1:]))
     return Content(
-        subject=f"{prefix(emergency)}: {subject}",
+        subject=f"EMERGENCY, {subject}" if emergency else subject,
         site=site,
         title=subject.removeprefix("ALARM: "),
         light=Light(

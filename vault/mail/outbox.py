@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -63,13 +62,12 @@ class Refused:
     reason: str
 
 
-def queue(root: Path, message: EmailMessage, key: str, *, series: str = "") -> str:
+def queue(root: Path, message: EmailMessage, key: str) -> str:
     """Let `message` wait for each of its recipients (To, Cc); returns its Message-ID, which `key` alone decides.
 
     `key` says what the message is about ("digest RUN NAME") and names no patient; queueing again under the same key is
-    no second message, whatever has become of the first. What still waits of an earlier message of the same `series`
-    to the same recipient gives way: after a day without mail server, one alarm arrives and not a hundred. Durable on
-    return. Raises OSError, and ValueError for a message without sender, recipient or date.
+    no second message, whatever has become of the first. Durable on return. Raises OSError, and ValueError for a
+    message without sender, recipient or date.
     """
     sender, recipients, written = _envelope(message)
     message_id = f"<{_digest('message', key)}@{sender.rpartition('@')[2]}>"
@@ -80,28 +78,8 @@ def queue(root: Path, message: EmailMessage, key: str, *, series: str = "") -> s
         identity = letter_id(key, recipient)
         if not _known(root, identity):
             letter = Letter(identity, sender, recipient, written, data)
-            more = {"series": _digest("series", series, recipient.casefold())} if series else {}
-            files.write_file(_folder(root, "outbox") / f"{identity}.mail", _packed(letter, **more))
-            if more:
-                _give_way(root, identity, more["series"])
+            files.write_file(_folder(root, "outbox") / f"{identity}.mail", _packed(letter))
     return message_id
-
-
-def _give_way(root: Path, identity: str, series: str) -> None:
-    """Remove what waits of a series but for one letter, which says the same and more."""
-    lock = _lock(root)
-    try:
-        lock.acquire()
-    except Timeout:  # a delivery is at work, and has them in hand
-        return
-    try:
-        for path in waiting(root):
-            if path.stem != identity and path.is_file():
-                with suppress(ValueError):
-                    if _head(path.read_bytes()[:_HEAD_LIMIT]).get("series") == series:
-                        path.unlink(missing_ok=True)
-    finally:
-        lock.release()
 
 
 def letter_id(key: str, recipient: str) -> str:
@@ -139,7 +117,7 @@ def deliver(root: Path, transport: Transport, progress: Progress | None = None) 
 
     Another delivery that is at work has it all already: then nothing is done. Raises OSError for this computer's disk.
     """
-    lock = _lock(root)
+    lock = FileLock(_folder(root) / "lock", timeout=0, mode=0o600)
     try:
         lock.acquire()
     except Timeout:
@@ -148,10 +126,6 @@ def deliver(root: Path, transport: Transport, progress: Progress | None = None) 
         return _deliver(root, transport, progress or Silent())
     finally:
         lock.release()
-
-
-def _lock(root: Path) -> FileLock:
-    return FileLock(_folder(root) / "lock", timeout=0, mode=0o600)
 
 
 def _deliver(root: Path, transport: Transport, progress: Progress) -> Delivered:

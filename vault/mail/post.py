@@ -22,12 +22,13 @@ from vault.mail.ask import ask_for
 from vault.mail.attachments import enclosed
 from vault.mail.content import Ask, Content
 from vault.mail.digest import Circumstances, digest
+from vault.mail.emergency import in_force
 from vault.mail.message import Attachment, message
 from vault.model import Failure
 from vault.report.accounts import folder_of
 from vault.report.changes import RunReport, run_report
 from vault.report.telling import failure_text
-from vault.retention.standing import announced, emergency_since
+from vault.retention.standing import announced
 from vault.verification.deadline import deadline_of
 from vault.verification.runs import Asked, asked, codes
 
@@ -52,8 +53,7 @@ class _Desk:
     @property
     def emergency(self) -> str:
         """Since when one is in force, in words; empty when none is."""
-        since = emergency_since(self.ledger)
-        return f"since {since.astimezone(self.zone):%d %b, %H:%M}" if since else ""
+        return in_force(self.ledger, self.zone)
 
 
 def _desk(config: Config, now: datetime) -> _Desk | None:

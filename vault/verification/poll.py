@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from vault.archive.ledger import Ledger
 from vault.archive.repository import all_repositories
@@ -18,6 +19,7 @@ from vault.archive.signing import Signer
 from vault.config import Config, Mail, MailRecipient
 from vault.errors import ConfigError, IntegrityError, MailError, VaultError
 from vault.keys import Pseudonyms, read_pseudonym_key
+from vault.mail.emergency import in_force
 from vault.mail.inbox import Arrived, Mailbox, open_inbox
 from vault.model import Failure
 from vault.verification.answers import read_answer
@@ -73,6 +75,11 @@ class Desk:
         }
         """Pseudonym to patient ID."""
         self.docket = self._docket()
+
+    @property
+    def emergency(self) -> str:
+        """Since when one is in force, in words; empty when none is."""
+        return in_force(self.ledger, ZoneInfo(self.config.site.timezone))
 
     def person(self, name: str) -> MailRecipient:
         """A recipient by name. Raises ConfigError."""
@@ -181,17 +188,20 @@ def _read(desk: Desk, arrived: Arrived, now: datetime, result: Polled, wrong: Co
         desk.record(found.recorded)
         result.verdicts.append(found.recorded)
         person = desk.person(found.recorded.verdict.recipient)
-        confirm_receipt(desk.root, desk.mail, site, person, found.recorded, found.remark, now)
+        confirm_receipt(desk.root, desk.mail, site, person, found.recorded, found.remark, now, desk.emergency)
         return
     result.refused.append(found.reason)
     if found.counted:  # by a process that was killed before it could say so, perhaps
         verdict = next(each for each in recorded(desk.ledger) if each.message == found.counted)
-        confirm_receipt(desk.root, desk.mail, site, desk.person(verdict.verdict.recipient), verdict, "", now)
+        person = desk.person(verdict.verdict.recipient)
+        confirm_receipt(desk.root, desk.mail, site, person, verdict, "", now, desk.emergency)
     if found.bad_totp:
         wrong[found.bad_totp] += 1
     if found.tell:
         message = _known_by(arrived)
-        tell_why_not(desk.root, desk.mail, site, desk.person(found.tell), found.reason, message, now)
+        tell_why_not(
+            desk.root, desk.mail, site, desk.person(found.tell), found.reason, message, now, desk.emergency
+        )
 
 
 def _suspicious(verdict: Recorded, wrong: Counter[str]) -> bool:
