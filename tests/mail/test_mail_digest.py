@@ -229,7 +229,7 @@ def test_nothing_changed_is_a_short_mail_that_asks_nothing() -> None:
 def test_an_emergency_stands_above_everything() -> None:
     content = digest(quiet(), replace(ABOUT, emergency="since 23 Nov, 14:05"), None)
     for said in both(content):
-        assert said.lower().startswith("an emergency is in force since 23 nov, 14:05")
+        assert said.removeprefix("*** ").startswith("An emergency is in force since 23 Nov, 14:05")
 
 
 def test_who_leaves_and_what_is_attached_is_said() -> None:
@@ -295,7 +295,7 @@ def test_a_notice_keeps_its_paragraphs_and_lines() -> None:
         assert re.search(
             r"Run X: 2 patients\. . Answered: Ann \(VERIFY\) . Not answered: Ben", said, re.IGNORECASE
         )
-        assert said.lower().startswith("an emergency is in force")
+        assert said.removeprefix("*** ").startswith("An emergency is in force")
     assert notice("O", "Your answer was NOT counted", "Ann, no.").light.word == "PLEASE READ"
 
 

@@ -171,7 +171,7 @@ def test_an_emergency_is_said_in_every_mail_until_it_ends(new_ward: Wards) -> No
     place.vault.sync()
     (mail,) = place.mails()
     assert mail["Subject"].startswith("vault EMERGENCY: ")
-    assert "SINCE 23 NOV, 14:05" in mail.get_body(("plain",)).get_content()
+    assert "since 23 Nov, 14:05" in mail.get_body(("plain",)).get_content()
     ledger = Ledger(place.vault.folder, Signer.load(config.vault.signing_key))
     emergency(ledger, declared=False, reason="", now=declared + timedelta(hours=20))
     place.vault.sync()

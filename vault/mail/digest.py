@@ -106,7 +106,7 @@ def _full(report: RunReport, ask: Ask | None) -> Iterator[Block]:
     if odd := telling.anomalies(report):
         lines = (
             f"{f'{telling.identity(patient)}: ' if patient else ''}{each.text}"
-            + (f"; look first at {each.look_at_first}" if each.look_at_first else "")
+            + (f" What to do first: {each.look_at_first}" if each.look_at_first else "")
             for patient, each in odd
         )
         yield Points("This looks as if nobody meant it", _first(list(lines), FAILURES_TOLD), "red")
