@@ -28,6 +28,9 @@ VISIT = 600.0
 MOST_TALK = 1 << 20
 """Bytes of a reply beside the message in it."""
 
+EACH_LINE = 200
+"""Bytes that each line counts beside its own: short ones cost time."""
+
 _SIZE = re.compile(rb"RFC822\.SIZE (\d{1,12})")
 
 
@@ -62,7 +65,7 @@ class _Plain(imaplib.IMAP4):
 
     def readline(self) -> bytes:
         line = super().readline()
-        self.bounds.spend(len(line))
+        self.bounds.spend(len(line) + EACH_LINE)
         return line
 
 
@@ -79,7 +82,7 @@ class _Encrypted(imaplib.IMAP4_SSL):
 
     def readline(self) -> bytes:
         line = super().readline()
-        self.bounds.spend(len(line))
+        self.bounds.spend(len(line) + EACH_LINE)
         return line
 
 
@@ -160,25 +163,23 @@ class ImapInbox:
 
     def _size(self, uid: str) -> int:
         """What the server says of the size; more than is read where it says nothing."""
-        found = _SIZE.search(b" ".join(self._fetch(uid, "(RFC822.SIZE)")))
+        said = b" ".join(item for item in self._fetch(uid, "(RFC822.SIZE)") if isinstance(item, bytes))
+        found = _SIZE.search(said)
         return int(found[1]) if found else LARGEST + 1
 
     def _message(self, uid: str, most: int) -> bytes:
         """So much of the message; empty where there is none any more."""
-        return max(self._fetch(uid, f"(BODY.PEEK[]<0.{most}>)"), key=len, default=b"")
+        found = self._fetch(uid, f"(BODY.PEEK[]<0.{most}>)")
+        literals = (item[1] for item in found if isinstance(item, tuple) and len(item) == 2)
+        return max((each for each in literals if isinstance(each, bytes)), key=len, default=b"")
 
-    def _fetch(self, uid: str, what: str) -> list[bytes]:
-        """Every piece of the reply."""
+    def _fetch(self, uid: str, what: str) -> list[object]:
+        """The pieces of the reply: lines as bytes, and pairs of a line and the literal that follows it."""
         self._next()
         answer, data = self._box.client.uid("fetch", uid, what)
         if answer != "OK":
             raise imaplib.IMAP4.error("it does not hand out a message")
-        pieces: list[bytes] = []
-        for item in data or ():
-            pieces += [
-                each for each in (item if isinstance(item, tuple) else (item,)) if isinstance(each, bytes)
-            ]
-        return pieces
+        return list(data or ())
 
 
 @contextmanager
