@@ -21,13 +21,12 @@ from typing import Any
 from vault import restore_site
 from vault.archive import layout as bare_layout
 from vault.archive.bare import BareRepository
-from vault.archive.blobs import Blob, File
+from vault.archive.blobs import File
 from vault.archive.overview import Overview
-from vault.archive.pack import PackObject
 from vault.archive.rebuild import blobs_of, bring_commits, prove
 from vault.archive.repository import FOLDER, PatientRepository
 from vault.errors import ExitCode, IntegrityError, UsageError, VaultError
-from vault.files import private_folder, sync_folder, sync_tree
+from vault.files import private_folder, sync_folder
 from vault.inventory import SIGNERS
 from vault.lock import run_lock
 from vault.model import Failure, PatientID
@@ -37,12 +36,15 @@ from vault.restore_manifest import Found, find, find_patient
 from vault.share import layout
 from vault.share.backend import Share, ShareUnavailableError
 from vault.share.envelope import Identities
-from vault.share.fetch import Fetcher
+from vault.share.fetch import Fetched, Fetcher
 from vault.share.manifest import LEDGER, OVERVIEW, Entry
 from vault.share.mirror import BRANCHES, mark_history, mark_shared
 
 UNFINISHED = "restoring"
 """Folder below the new vault's that holds what is not whole yet, and says that a restore has begun here."""
+
+ROOM = 0.25
+"""Share of the disk that must be free for objects to be kept as they are, and not compressed."""
 
 BATCH_BYTES = 64 << 20
 BATCH_FILES = 512
@@ -258,37 +260,43 @@ class _Restore:
         """Fetch blobs and pack them, a batch at a time; returns their SHA-256. What can't be had is in the result."""
         digests: dict[str, str] = {}
         for batch in self._batches(key, missing, result):
-            repository.add([PackObject(blob.oid, "blob", blob) for blob in batch])
-            for blob in batch:
-                digests[blob.oid] = blob.sha256
+            repository.add_entries([(one.blob.oid, one.entry) for one in batch])
+            for one in batch:
+                digests[one.blob.oid] = one.blob.sha256
                 result.fetched += 1
-                result.size += blob.size
-                if isinstance(blob, File):
-                    blob.path.unlink()
+                result.size += one.blob.size
+                if isinstance(one.blob, File):
+                    one.blob.path.unlink()
         return digests
 
-    def _batches(self, key: bytes, missing: list[str], result: Restored) -> Iterator[list[Blob]]:
-        batch: list[Blob] = []
+    def _batches(self, key: bytes, missing: list[str], result: Restored) -> Iterator[list[Fetched]]:
+        batch: list[Fetched] = []
         size = 0
         with _scratch(self._work) as scratch:
-            for oid, blob in self._fetcher.blobs(key, missing, scratch):
+            for oid, one in self._fetcher.blobs(key, missing, scratch, self._has_room):
                 self._progress.advance()
-                if isinstance(blob, VaultError):
-                    result.failed.append(Failure(f"object {oid[:12]}", str(blob)))
-                    result.integrity |= isinstance(blob, IntegrityError)
+                if isinstance(one, VaultError):
+                    result.failed.append(Failure(f"object {oid[:12]}", str(one)))
+                    result.integrity |= isinstance(one, IntegrityError)
                     continue
-                batch.append(blob)
-                size += blob.size
+                batch.append(one)
+                size += one.blob.size
                 if size >= BATCH_BYTES or len(batch) >= BATCH_FILES:
                     yield batch
                     batch, size = [], 0
             if batch:
                 yield batch
 
+    def _has_room(self) -> bool:
+        """Whether the disk has so much room that what comes is not compressed, which takes most of the time."""
+        disk = shutil.disk_usage(self._work)
+        return disk.free > disk.total * ROOM
+
     def _put_in_place(self, repository: BareRepository, target: Path) -> None:
         private_folder(target.parent)
-        sync_tree(repository.path)
-        repository.path.rename(target)
+        repository.path.rename(
+            target
+        )  # all in it is durable: packs, refs and configuration are each when written
         sync_folder(repository.path.parent)
         sync_folder(target.parent)
 

@@ -6,7 +6,7 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from functools import cached_property
@@ -21,7 +21,7 @@ from vault.archive.consolidate import consolidate
 from vault.archive.gitaccess import open_repository
 from vault.archive.history import CommitInfo
 from vault.archive.objects import Objects, Readable, sha256
-from vault.archive.pack import PackObject, write_pack
+from vault.archive.pack import PackObject, write_entries, write_pack
 from vault.archive.packindex import object_ids
 from vault.archive.signing import Signer
 from vault.archive.smallpack import GitObject
@@ -223,6 +223,13 @@ class BareRepository:
         with self._writing():
             self._sweep()
             self._write(objects)
+
+    def add_entries(self, entries: Sequence[tuple[str, Iterable[bytes]]]) -> None:
+        """Add objects that are not there yet, each as its id and the pieces of its pack entry, as one pack, durably."""
+        with self._writing():
+            self._sweep()
+            packed = ((bytes.fromhex(oid), pieces) for oid, pieces in entries)
+            write_entries(self.path / "objects" / "pack", len(entries), packed)
 
     def _write(self, objects: list[PackObject]) -> None:
         """Write the objects that are not there yet as one pack."""

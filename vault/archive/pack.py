@@ -150,8 +150,11 @@ def _whole(item: PackObject) -> list[bytes]:
     return list(entry_chunks(item))
 
 
-def entry_chunks(item: PackObject) -> Iterator[bytes]:
-    """Yield an object's pack entry: type and size, then its zlib stream; checks the content against its id."""
+def entry_chunks(item: PackObject, *, stored: bool = False) -> Iterator[bytes]:
+    """Yield an object's pack entry: type and size, then its zlib stream; checks the content against its id.
+
+    `stored` puts it there as it is: larger, and several times faster.
+    """
     yield entry_header(KINDS[item.kind], item.blob.size)
     digest = hashlib.sha1(f"{item.kind} {item.blob.size}\0".encode(), usedforsecurity=False)
     compressor: _Compressor | None = None
@@ -162,7 +165,7 @@ def entry_chunks(item: PackObject) -> Iterator[bytes]:
         if size > item.blob.size:
             break
         if compressor is None:
-            compressor = _compressor(chunk)
+            compressor = zlib.compressobj(0) if stored else _compressor(chunk)
         if piece := compressor.compress(chunk):
             yield piece
     yield (compressor or _compressor(b"")).flush()

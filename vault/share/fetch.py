@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from vault.archive import smallpack
 from vault.archive.blobs import Blob, Bytes, hash_file
+from vault.archive.pack import PackObject, entry_chunks
 from vault.archive.smallpack import GitObject
 from vault.errors import IntegrityError, ShareError, VaultError
 from vault.files import CHUNK
@@ -33,6 +35,15 @@ LARGEST_PACK = 1 << 30
 
 class MissingError(IntegrityError):
     """The share does not have what it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A blob that came whole, and how it goes into a pack."""
+
+    blob: Blob
+    entry: Iterable[bytes]
+    """The pieces of its pack entry; to be taken once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +82,29 @@ class Fetcher:
         return found
 
     def blobs(
-        self, key: bytes, oids: Iterable[str], workspace: Path
-    ) -> Iterator[tuple[str, Blob | VaultError]]:
+        self, key: bytes, oids: Iterable[str], workspace: Path, stored: Callable[[], bool]
+    ) -> Iterator[tuple[str, Fetched | VaultError]]:
         """Yield each blob, or why it could not be had, in order; several are fetched at the same time.
 
-        Raises ShareUnavailableError, after which no other would fare better, and OSError of our own disk.
+        `stored` is asked whether they go into the pack as they are, or compressed. Raises ShareUnavailableError,
+        after which no other would fare better, and OSError of our own disk.
         """
-        waiting: list[tuple[str, Future[Blob]]] = []
+        waiting: deque[tuple[str, Future[Fetched]]] = deque()
         with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="fetch") as pool:
             try:
                 for oid in oids:
-                    waiting.append((oid, pool.submit(self.blob, key, oid, workspace)))
+                    waiting.append((oid, pool.submit(self._packed, key, oid, workspace, stored())))
                     if len(waiting) >= AHEAD:
-                        yield _outcome(*waiting.pop(0))
+                        yield _outcome(*waiting.popleft())
                 while waiting:
-                    yield _outcome(*waiting.pop(0))
+                    yield _outcome(*waiting.popleft())
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
+
+    def _packed(self, key: bytes, oid: str, workspace: Path, stored: bool) -> Fetched:
+        blob = self.blob(key, oid, workspace)
+        entry = entry_chunks(PackObject(oid, "blob", blob), stored=stored)
+        return Fetched(blob, list(entry) if isinstance(blob, Bytes) else entry)
 
     def _decrypt(self, name: str, target: envelope.Writable) -> None:
         try:
@@ -107,7 +124,7 @@ class Fetcher:
         return error if self.share.exists(name) else MissingError(f"the share does not have {name}")
 
 
-def _outcome(oid: str, work: Future[Blob]) -> tuple[str, Blob | VaultError]:
+def _outcome(oid: str, work: Future[Fetched]) -> tuple[str, Fetched | VaultError]:
     try:
         return oid, work.result()
     except ShareUnavailableError:
