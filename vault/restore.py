@@ -12,7 +12,9 @@ damage is said, and the others are done.
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,7 +23,6 @@ from typing import Any
 from vault import restore_site
 from vault.archive import layout as bare_layout
 from vault.archive.bare import BareRepository
-from vault.archive.blobs import File
 from vault.archive.overview import Overview
 from vault.archive.rebuild import blobs_of, bring_commits, prove
 from vault.archive.repository import FOLDER, PatientRepository
@@ -43,10 +44,16 @@ from vault.share.mirror import BRANCHES, mark_history, mark_shared
 UNFINISHED = "restoring"
 """Folder below the new vault's that holds what is not whole yet, and says that a restore has begun here."""
 
+FILES = "files"
+"""Folder below it for large files on their way into a pack."""
+
+AT_ONCE = 2
+"""Repositories restored at the same time: one waits for the disk while another is decrypted."""
+
 ROOM = 0.25
 """Share of the disk that must be free for objects to be kept as they are, and not compressed."""
 
-BATCH_BYTES = 64 << 20
+BATCH_BYTES = 48 << 20
 BATCH_FILES = 512
 """How much is fetched before it is written as one pack: what a crash costs at most."""
 
@@ -152,6 +159,7 @@ class _Restore:
         self._signers = signers
         self._progress = progress
         self._work = folder / UNFINISHED
+        self._over = threading.Event()
         self._report = Report(folder)
 
     def run(self, patient_id: str | None) -> Report:
@@ -159,29 +167,37 @@ class _Restore:
         found = self._find(patient_id)
         entries = [entry for entry in found.manifest.entries if patient_id in (None, entry.patient_id)]
         restore_site.write_keys(found, self._folder, self._report.files)
-        for number, entry in enumerate(entries, 1):
-            result = Restored(entry.path, entry.patient_id)
-            self._report.repositories.append(result)
-            try:
-                self._one(entry, found, result, f"Restoring {number} of {len(entries)}")
-            except ShareUnavailableError as error:
-                result.failed.append(Failure("share", f"{error}; run it again, and it goes on from here"))
-                break
-            except VaultError as error:
-                result.failed.append(Failure("", str(error)))
-                result.integrity |= isinstance(error, IntegrityError)
-            except OSError as error:
-                why = error.strerror or type(error).__name__
-                result.failed.append(
-                    Failure("disk", f"{why}: make room or look at it, run it again, and it goes on from here")
-                )
-                break
+        self._progress.start(f"Restoring {len(entries)} repositories, by object")
+        with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="restore") as pool:
+            done = pool.map(lambda entry: self._try(entry, found), entries)
+            self._report.repositories = [result for result in done if result is not None]
         self._progress.stop()
         if len(self._report.repositories) < len(entries):
             left = len(entries) - len(self._report.repositories)
             self._report.failed.append(Failure("", f"{left} more repositories were not begun"))
         self._finish(found, whole=patient_id is None)
         return self._report
+
+    def _try(self, entry: Entry, found: Found) -> Restored | None:
+        """Restore one repository, and say what came of it; None once the share or the disk has failed another."""
+        if self._over.is_set():
+            return None
+        result = Restored(entry.path, entry.patient_id)
+        try:
+            self._one(entry, found, result)
+        except ShareUnavailableError as error:
+            self._over.set()
+            result.failed.append(Failure("share", f"{error}; run it again, and it goes on from here"))
+        except VaultError as error:
+            result.failed.append(Failure("", str(error)))
+            result.integrity |= isinstance(error, IntegrityError)
+        except OSError as error:
+            self._over.set()
+            why = error.strerror or type(error).__name__
+            result.failed.append(
+                Failure("disk", f"{why}: make room or look at it, run it again, and it goes on from here")
+            )
+        return result
 
     def _find(self, patient_id: str | None) -> Found:
         self._progress.start("Looking for the newest manifest")
@@ -197,13 +213,12 @@ class _Restore:
         report.integrity = found.damaged
         return found
 
-    def _one(self, entry: Entry, found: Found, result: Restored, label: str) -> None:
+    def _one(self, entry: Entry, found: Found, result: Restored) -> None:
         target, make = self._place(entry)
         if (self._folder / target).exists():
             self._compare(entry, self._folder / target)
             result.existed = True
             return
-        self._progress.start(label)
         repository = make(self._work)
         key = found.manifest.key
         folder = layout.LEDGER if entry.path == LEDGER else layout.HISTORY
@@ -212,7 +227,6 @@ class _Restore:
         )
         wanted = list(blobs_of(repository, commits))
         missing = [oid for oid in wanted if not repository.has(oid)]
-        self._progress.start(label, len(missing))
         digests = self._bring_blobs(repository, key, missing, result)
         if result.failed:
             return
@@ -260,19 +274,19 @@ class _Restore:
         """Fetch blobs and pack them, a batch at a time; returns their SHA-256. What can't be had is in the result."""
         digests: dict[str, str] = {}
         for batch in self._batches(key, missing, result):
-            repository.add_entries([(one.blob.oid, one.entry) for one in batch])
+            repository.add_entries([(one.oid, one.entry) for one in batch])
             for one in batch:
-                digests[one.blob.oid] = one.blob.sha256
+                digests[one.oid] = one.sha256
                 result.fetched += 1
-                result.size += one.blob.size
-                if isinstance(one.blob, File):
-                    one.blob.path.unlink()
+                result.size += one.size
+                if one.file:
+                    one.file.unlink()
         return digests
 
     def _batches(self, key: bytes, missing: list[str], result: Restored) -> Iterator[list[Fetched]]:
         batch: list[Fetched] = []
         size = 0
-        with _scratch(self._work) as scratch:
+        with _scratch(self._work / FILES / safe_name(result.path)) as scratch:
             for oid, one in self._fetcher.blobs(key, missing, scratch, self._has_room):
                 self._progress.advance()
                 if isinstance(one, VaultError):
@@ -280,7 +294,7 @@ class _Restore:
                     result.integrity |= isinstance(one, IntegrityError)
                     continue
                 batch.append(one)
-                size += one.blob.size
+                size += one.size
                 if size >= BATCH_BYTES or len(batch) >= BATCH_FILES:
                     yield batch
                     batch, size = [], 0
@@ -324,9 +338,8 @@ def _ledger(root: Path, signers: Path) -> BareRepository:
 
 
 @contextmanager
-def _scratch(work: Path) -> Iterator[Path]:
+def _scratch(folder: Path) -> Iterator[Path]:
     """A folder for files on their way into a pack, empty before and gone afterwards."""
-    folder = work / "files"
     shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
     yield private_folder(folder)
     shutil.rmtree(folder, ignore_errors=True)

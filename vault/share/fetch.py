@@ -26,7 +26,7 @@ AT_ONCE = 4
 IN_MEMORY = 1 << 20
 """Bytes of ciphertext up to which a file is opened in memory; a larger one goes through a file of our own."""
 
-AHEAD = 48
+AHEAD = 32
 """Files that may wait, opened, for their turn: bounds the memory."""
 
 LARGEST_PACK = 1 << 30
@@ -41,9 +41,14 @@ class MissingError(IntegrityError):
 class Fetched:
     """A blob that came whole, and how it goes into a pack."""
 
-    blob: Blob
+    oid: str
+    sha256: str
+    size: int
+    """Bytes."""
     entry: Iterable[bytes]
     """The pieces of its pack entry; to be taken once."""
+    file: Path | None = None
+    """Where it lies until then, if it is large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,9 @@ class Fetcher:
     def _packed(self, key: bytes, oid: str, workspace: Path, stored: bool) -> Fetched:
         blob = self.blob(key, oid, workspace)
         entry = entry_chunks(PackObject(oid, "blob", blob), stored=stored)
-        return Fetched(blob, list(entry) if isinstance(blob, Bytes) else entry)
+        if isinstance(blob, Bytes):
+            return Fetched(oid, blob.sha256, blob.size, list(entry))
+        return Fetched(oid, blob.sha256, blob.size, entry, blob.path)
 
     def _decrypt(self, name: str, target: envelope.Writable) -> None:
         try:
