@@ -276,6 +276,25 @@ def test_a_full_disk_is_said_and_more_room_is_enough(
     assert run(made, share, tmp_path / "new").exit_code == ExitCode.DONE
 
 
+def test_a_small_disk_is_full_and_a_larger_one_is_enough(
+    made: SharedVault, share: Path, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=400k,mode=0700", "tmpfs", disk]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        report = run(made, share, disk / "new")
+        assert report.exit_code in (ExitCode.FAILED, ExitCode.PARTIAL)
+        assert "No space left" in str(report)
+        subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+        assert run(made, share, disk / "new").exit_code == ExitCode.DONE
+        assert refs(disk / "new") == refs(made.folder)
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
+
+
 def test_killed_anywhere_the_next_run_finishes(made: SharedVault, share: Path, tmp_path: Path) -> None:
     command = [Path(sys.executable).with_name("vault"), "restore", "--from", share.as_uri(),
                "--identity", made.identity, "--to", tmp_path / "new"]  # fmt: skip

@@ -11,6 +11,7 @@ import pytest
 
 from vault.errors import ConfigError, IntegrityError
 from vault.share import envelope
+from vault.share.outbox import Outbox
 
 IDENTITY = pyrage.x25519.Identity.generate()
 RECOVERY = pyrage.x25519.Identity.generate()
@@ -78,6 +79,7 @@ def test_a_limit_on_file_size_is_never_success(tmp_path: Path) -> None:
     program = f"""
 import io, resource, signal, sys
 from vault.share import envelope
+from vault.share.outbox import Outbox
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 recipients = envelope.parse_recipients({KEYS!r})
 resource.setrlimit(resource.RLIMIT_FSIZE, (66_500, 66_500))
@@ -129,6 +131,7 @@ def test_memory_is_flat(tmp_path: Path) -> None:
     program = f"""
 peak = lambda: int([line for line in open('/proc/self/status') if 'VmHWM' in line][0].split()[1])  # KiB
 from vault.share import envelope
+from vault.share.outbox import Outbox
 class Source:
     left = 300 << 20
     def read(self, size=-1):
@@ -143,3 +146,43 @@ print(peak() - before)
 """
     grown = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert int(grown.stdout) < 8 << 10  # KiB
+
+
+@pytest.mark.parametrize("buffering", [0, -1], ids=["raw", "buffered"])
+def test_a_disk_that_is_full_before_the_end_is_never_success(small_disk: Path, buffering: int) -> None:
+    """8 MB of room: each size is tried against what is left, down to the last block."""
+    (small_disk / "filler").write_bytes(bytes((8 << 20) - (96 << 10)))
+    lost = 0
+    for size in range(0, 160 << 10, 12_289):
+        path = small_disk / "x.age"
+        plain = os.urandom(size)
+        try:
+            with path.open("wb", buffering=buffering) as file:
+                envelope.encrypt(io.BytesIO(plain), size, file, RECIPIENTS)
+        except OSError as error:
+            lost += error.errno == 28
+        else:
+            assert pyrage.decrypt(path.read_bytes(), [IDENTITY]) == plain
+        path.unlink()
+    assert 2 < lost < 12
+
+
+def test_a_full_disk_of_the_outbox_leaves_nothing_and_more_room_is_enough(small_disk: Path) -> None:
+    outbox = Outbox(small_disk / "outbox")
+    (small_disk / "filler").write_bytes(bytes(7 << 20))
+    plain = os.urandom(2 << 20)
+    with pytest.raises(OSError, match="No space left"):
+        outbox.seal("v1/blobs/aa.age", io.BytesIO(plain), len(plain), RECIPIENTS)
+    assert outbox.pending() == []
+    assert [path for path in outbox.folder.rglob("*") if path.is_file()] == []
+    (small_disk / "filler").unlink()
+    assert outbox.seal("v1/blobs/aa.age", io.BytesIO(plain), len(plain), RECIPIENTS)
+
+
+@pytest.mark.parametrize("short", [1, 700, 8191, 8192])
+def test_a_plaintext_whose_last_bytes_are_refused_is_never_success(short: int) -> None:
+    sealed = io.BytesIO()
+    envelope.encrypt(io.BytesIO(b"x" * 66_536), 66_536, sealed, RECIPIENTS)
+    keys = envelope.parse_identities(str(IDENTITY))
+    with pytest.raises(OSError, match="No space left"):
+        envelope.decrypt(io.BytesIO(sealed.getvalue()), TailFailing(66_536 - short), keys)

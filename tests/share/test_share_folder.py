@@ -4,8 +4,6 @@ import errno
 import hashlib
 import os
 import stat
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -156,21 +154,6 @@ def test_a_source_that_cannot_be_read_is_not_the_shares_fault(share: FolderShare
     with pytest.raises(VaultError, match="outbox") as caught:
         share.put(NAME, tmp_path / "missing")
     assert not isinstance(caught.value, ShareError)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    mount = tmp_path / "small"
-    mount.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m,mode=0700", "tmpfs", str(mount)],
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode:
-        pytest.skip("mounting a small file system needs root (the same errors are injected by other tests)")
-    yield mount
-    subprocess.run(["umount", "-l", str(mount)], check=True)
 
 
 def test_a_full_disk_leaves_nothing_half_done(small_disk: Path, source: Path) -> None:
