@@ -24,6 +24,9 @@ WORTH_IT = 64 << 10
 _MIRROR = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 """Each byte with its bits in the other order."""
 
+_FEW_ZEROS = 6
+"""Zeros at the end of a fraction, as they are written to a fixed number of digits, that are taken one by one."""
+
 _GONE = b"\xff"
 """Overwrites the characters that the one spelling does without, until all of them are deleted together."""
 
@@ -78,7 +81,14 @@ def _examined(text: NDArray[uint8], ends: NDArray[bool_]) -> tuple[int, int]:
 
 
 def _zeros_before(after: int, zero: int, count: int) -> int:
-    """The runs of `zero` that end right before `after`. Carries run upwards, so all is mirrored."""
+    """The runs of `zero` that end right before `after`."""
+    found = last = after >> 1 & zero
+    for _ in range(_FEW_ZEROS):
+        last = last >> 1 & zero
+        if not last:
+            return found
+        found |= last
+    # longer runs all at once: a carry would take them, but it runs upwards, so all is mirrored
     zero, after = _mirrored(zero, count), _mirrored(after, count)
     return _mirrored(_without(zero, zero + (after << 1 & zero)), count)
 

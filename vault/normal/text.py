@@ -31,6 +31,7 @@ def is_plain(text: str) -> bool:
     return all(_SHORT.keys() >= set(run) for run in _ESCAPED.findall(text))
 
 
+@lru_cache(maxsize=4096)
 def label(escaped: str) -> str:
     """What names an item, given its escaped value: the value itself where it is harmless, else in quotes."""
     return escaped if _PLAIN_LABEL.fullmatch(escaped) else f'"{without_brackets(escaped)}"'

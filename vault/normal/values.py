@@ -173,6 +173,7 @@ def _shown(data: bytes) -> str:
     return f"{len(data)} bytes {data.hex()}".rstrip()
 
 
+@lru_cache(maxsize=4096)
 def bare(vr: str, data: bytes, decode: Decoder) -> str | None:
     """A short value as it names an item: escaped but not quoted; None where it is empty."""
     if vr in NUMERIC_TEXT:

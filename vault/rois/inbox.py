@@ -154,9 +154,15 @@ class Inbox:
             else:
                 damaged.append(self._put_away(patient_id, path))
 
-    def news(self, patient_id: PatientID, held: Held) -> Iterator[int]:
-        """The size in bytes of each object of one patient that, by its receipt, the vault does not have as it is."""
+    def news(self, patient_id: PatientID, look: Callable[[], Held]) -> Iterator[int]:
+        """The size in bytes of each object of one patient that, by its receipt, the vault does not have as it is.
+
+        `look`s what the vault has, where there is anything to compare with it.
+        """
         receipts = self._receipts(patient_id)
+        if not receipts:
+            return
+        held = look()
         for path in self._patient(patient_id).glob("*/*/*.dcm"):
             name = path.relative_to(self._patient(patient_id)).as_posix()
             if name not in receipts or held(name) != receipts[name]:
