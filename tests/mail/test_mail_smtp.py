@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import faults
 import mailservers
 import msgspec
 import pytest
-from mail_kit import message
+from mail_kit import killed_at, message, read
 
 from vault.config import Mail, MailRecipient, Server
 from vault.department.ports import free_ports
@@ -175,12 +176,10 @@ def scripted(script: Script) -> Iterator[Server]:
         listener.close()  # a script that sleeps ends by itself
 
 
-def talk(
-    connection: socket.socket, answers: dict[str, bytes], greeting: bytes = b"220 hello\r\n"
-) -> list[str]:
-    """Answer command by command; what `answers` has not gets 250. Returns the commands once the client has gone."""
-    connection.sendall(greeting)
-    commands = []
+def talk(connection: socket.socket, answers: dict[str, bytes], commands: list[str] | None = None) -> None:
+    """Answer command by command; what `answers` has not gets 250. `commands` takes what the client says."""
+    commands = [] if commands is None else commands
+    connection.sendall(b"220 hello\r\n")
     file = connection.makefile("rb")
     while line := file.readline():
         command = line.decode("latin-1").strip()
@@ -200,7 +199,6 @@ def talk(
             if not taken:
                 break
             connection.sendall(taken)
-    return commands
 
 
 @pytest.mark.parametrize(
@@ -223,7 +221,7 @@ def test_what_a_server_may_say(
     tmp_path: Path, answers: dict[str, bytes], said: str, waiting: int, refused: int
 ) -> None:
     outbox.queue(tmp_path, message("ann@test.local"), "x")
-    with scripted(lambda connection: talk(connection, answers) and None) as server:  # type: ignore[func-returns-value]
+    with scripted(lambda connection: talk(connection, answers)) as server:
         result = deliver(tmp_path, mail_to(server))
     assert said in reasons(result)
     assert len(reasons(result)) < 700
@@ -235,7 +233,7 @@ def test_without_tls_nothing_is_sent_over_a_network(tmp_path: Path, monkeypatch:
     outbox.queue(tmp_path, message("ann@test.local"), "x")
     monkeypatch.setattr(Server, "is_loopback", property(lambda server: False))
     commands: list[str] = []
-    with scripted(lambda connection: commands.extend(talk(connection, {"DATA": b"354 go\r\n"}))) as server:
+    with scripted(lambda connection: talk(connection, {"DATA": b"354 go\r\n"}, commands)) as server:
         result = deliver(tmp_path, mail_to(server))
         assert "offers no STARTTLS, and mail is not sent in clear" in reasons(result)
         assert result.waiting == 1
@@ -246,7 +244,7 @@ def test_without_tls_nothing_is_sent_over_a_network(tmp_path: Path, monkeypatch:
 def test_this_computer_itself_may_take_mail_without_tls(tmp_path: Path) -> None:
     outbox.queue(tmp_path, message("ann@test.local"), "x")
     commands: list[str] = []
-    with scripted(lambda connection: commands.extend(talk(connection, {"DATA": b"354 go\r\n"}))) as server:
+    with scripted(lambda connection: talk(connection, {"DATA": b"354 go\r\n"}, commands)) as server:
         assert deliver(tmp_path, mail_to(server)).sent == 1
     assert commands[0] == "ehlo [127.0.0.1]"
     assert any(command.lower().startswith("mail from:<vault@test.local>") for command in commands)
@@ -256,7 +254,7 @@ def test_a_server_that_offers_starttls_and_fails_it_gets_nothing(tmp_path: Path)
     outbox.queue(tmp_path, message("ann@test.local"), "x")
     offers = {"EHLO": b"250-me\r\n250 STARTTLS\r\n", "STARTTLS": b"220 go\r\n"}
     commands: list[str] = []
-    with scripted(lambda connection: commands.extend(talk(connection, offers))) as server:
+    with scripted(lambda connection: talk(connection, offers, commands)) as server:
         result = deliver(tmp_path, mail_to(server, timeout=2.0))
     assert (result.sent, result.waiting, len(result.failed)) == (0, 1, 1)
     assert not any(command.upper().startswith("MAIL") for command in commands)
@@ -266,7 +264,7 @@ def test_a_connection_that_is_lost_is_made_anew_for_the_next_letter(tmp_path: Pa
     for number in range(2):
         outbox.queue(tmp_path, message("ann@test.local"), f"letter {number}")
     scripts = iter([{"DATA": b""}, {"DATA": b"354 go\r\n"}, {"DATA": b"354 go\r\n"}])
-    with scripted(lambda connection: talk(connection, next(scripts)) and None) as server:  # type: ignore[func-returns-value]
+    with scripted(lambda connection: talk(connection, next(scripts))) as server:
         result = deliver(tmp_path, mail_to(server))
     assert (result.sent, result.waiting) == (1, 1)
 
@@ -333,3 +331,45 @@ def test_a_ca_that_is_none_is_said(tmp_path: Path) -> None:
         assert mail.smtp is not None
         with pytest.raises(ConfigError, match=said), SmtpTransport(mail, mail.smtp, None).session():
             pass
+
+
+def test_killed_in_the_middle_of_smtp_no_mail_is_lost_and_one_at_most_comes_twice(memory: Path) -> None:
+    taken: list[str] = []
+
+    def server_of(connection: socket.socket) -> None:
+        """A server that notes the Message-ID of what it has taken."""
+        connection.sendall(b"220 hello\r\n")
+        file = connection.makefile("rb")
+        while line := file.readline():
+            if line[:4].upper() != b"DATA":
+                connection.sendall(b"250 ok\r\n")
+                continue
+            connection.sendall(b"354 go\r\n")
+            data = b""
+            while (line := file.readline()) and line != b".\r\n":
+                data += line
+            if line:
+                taken.append(str(read(data)["Message-ID"]))
+                connection.sendall(b"250 taken\r\n")
+
+    def act(root: Path, mail: Mail) -> None:
+        for number in range(2):
+            outbox.queue(root, message("ann@test.local"), f"letter {number}")
+        deliver(root, mail)
+
+    with scripted(server_of) as server:
+        mail = mail_to(server)
+        (memory / "count").mkdir()
+        _, points = killed_at(memory / "count", None, lambda: act(memory / "count", mail), kind="net")
+        assert len(points) > 15
+        for at in range(1, len(points) + 1):
+            taken.clear()
+            root = memory / f"v{at}"
+            root.mkdir()
+            fault = faults.Fault(at, ("before", "after")[at % 2], "net")
+            code, _ = killed_at(root, fault, lambda root=root: act(root, mail))
+            assert code == faults.KILLED
+            act(root, mail)
+            assert len(set(taken)) == 2, f"{fault}: {taken}"
+            assert len(taken) <= 3, f"{fault}: {taken}"
+            assert outbox.waiting(root) == []

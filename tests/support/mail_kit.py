@@ -74,8 +74,10 @@ class Log:
         return self.path.read_text().splitlines() if self.path.exists() else []
 
 
-def killed_at(folder: Path, fault: faults.Fault | None, act: Callable[[], None]) -> tuple[int, list[str]]:
-    """Do `act` in a process of its own under a fault on files below `folder`; returns exit code and disk operations."""
+def killed_at(
+    folder: Path, fault: faults.Fault | None, act: Callable[[], None], kind: str = "disk"
+) -> tuple[int, list[str]]:
+    """Do `act` in a process of its own under a fault on files below `folder`; returns exit code and operations."""
     log = folder.parent / "faults"
     log.mkdir(exist_ok=True)
     for stale in log.glob("*.log"):
@@ -94,4 +96,4 @@ def killed_at(folder: Path, fault: faults.Fault | None, act: Callable[[], None])
             os._exit(1)
     _, status = os.waitpid(child, 0)
     noted = (log / "main.log").read_text("utf-8").splitlines() if (log / "main.log").exists() else []
-    return os.waitstatus_to_exitcode(status), [line for line in noted if line.startswith("disk ")]
+    return os.waitstatus_to_exitcode(status), [line for line in noted if line.startswith(f"{kind} ")]

@@ -16,12 +16,8 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field
-from email.message import EmailMessage
-from email.policy import SMTP
 from pathlib import Path
-from typing import Any
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING, Any
 
 from vault import files
 from vault.errors import MailError
@@ -29,13 +25,15 @@ from vault.mail.transport import Letter, RefusedError, Session, Transport, Unava
 from vault.model import Failure
 from vault.progress import Progress, Silent
 
+if TYPE_CHECKING:
+    from email.message import EmailMessage
+
 FOLDER = "mail"
 """Below the vault's root."""
 
 SENT_KEPT = 20_000
 """Records of sent mail; the oldest go. Years of it, and far more than the days in which anything is queued again."""
 
-_POLICY = SMTP.clone(cte_type="7bit")
 _NAME = re.compile(r"[0-9a-f]{32}\.mail", re.ASCII)
 _HEAD_LIMIT = 4096
 _NOT_OURS = "is not a letter that the vault wrote, or it is damaged: look at it and move it away"
@@ -69,11 +67,13 @@ def queue(root: Path, message: EmailMessage, key: str) -> str:
     no second message, whatever has become of the first. Durable on return. Raises OSError, and ValueError for a
     message without sender, recipient or date.
     """
+    from email.policy import SMTP  # noqa: PLC0415  # 50 ms that whoever only counts letters does not pay
+
     sender, recipients, written = _envelope(message)
     message_id = f"<{_digest('message', key)}@{sender.rpartition('@')[2]}>"
     del message["Message-ID"]
     message["Message-ID"] = message_id
-    data = message.as_bytes(policy=_POLICY)
+    data = message.as_bytes(policy=SMTP.clone(cte_type="7bit"))
     for recipient in recipients:
         identity = letter_id(key, recipient)
         if not _known(root, identity):
@@ -117,6 +117,8 @@ def deliver(root: Path, transport: Transport, progress: Progress | None = None) 
 
     Another delivery that is at work has it all already: then nothing is done. Raises OSError for this computer's disk.
     """
+    from filelock import FileLock, Timeout  # noqa: PLC0415
+
     lock = FileLock(_folder(root) / "lock", timeout=0, mode=0o600)
     try:
         lock.acquire()
