@@ -57,7 +57,12 @@ def eventful() -> RunReport:
         name=f"{NAME} with a very long name that goes on, Maximiliane-Theresia",
         birth_date="1951-03-09",
         anomalies=(
-            Anomaly("major", "three approvals withdrawn at one time stamp", "the plan's approval history"),
+            Anomaly(
+                "approvals",
+                "major",
+                "three approvals withdrawn at one time stamp",
+                "the plan's approval history",
+            ),
         ),
     )
     second = patient(2, change("critical", "machine TRUEBEAM1 → TRUEBEAM2"), birth_date="1960-12-31")

@@ -105,9 +105,9 @@ def _failures(report: RunReport) -> int:
 def _full(report: RunReport, ask: Ask | None) -> Iterator[Block]:
     if odd := telling.anomalies(report):
         lines = (
-            f"{f'{telling.identity(patient)}: ' if patient else ''}{each.text}"
+            f"{telling.whom(patients)}{each.text}"
             + (f" What to do first: {each.look_at_first}" if each.look_at_first else "")
-            for patient, each in odd
+            for patients, each in odd
         )
         yield Points("This looks as if nobody meant it", _first(list(lines), FAILURES_TOLD), "red")
     yield from _glance(report)
