@@ -93,7 +93,9 @@ def both(content: Content) -> list[str]:
             "vault EMERGENCY: 2 critical, 1 major, 1 minor, 14 routine, 2 failed; confirm by 10:00",
         ),
         (
-            replace(eventful(), failed=(), anomalies=(Anomaly("share", "critical", "half of all plans changed"),)),
+            replace(
+                eventful(), failed=(), anomalies=(Anomaly("share", "critical", "half of all plans changed"),)
+            ),
             ABOUT,
             "vault: ALARM, 2 critical, 1 major, 1 minor, 14 routine, 1 failed; confirm by 10:00",
         ),
