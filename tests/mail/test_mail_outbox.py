@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import stat
 from collections import Counter
@@ -161,6 +162,27 @@ def test_records_of_sent_mail_do_not_grow_for_ever(tmp_path: Path, monkeypatch: 
         outbox.deliver(tmp_path, Recorder())
     known = [outbox.known(tmp_path, f"digest {number}", "ann@test.local") for number in range(5)]
     assert known == [False, False, True, True, True]
+
+
+def test_a_letter_that_could_not_be_recorded_does_not_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a full disk would mail it again with every run."""
+    outbox.queue(tmp_path, message(), "digest 1")
+    way = Recorder()
+
+    def full(target: Path, data: bytes, *, replace: bool = False) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "write_file", full)
+        with pytest.raises(OSError, match="No space left"):
+            outbox.deliver(tmp_path, way)
+    assert way.letters == []
+    assert outbox.deliver(tmp_path, way).sent == 1
+    assert [path.name for path in (tmp_path / "mail/sent").iterdir()] == [
+        outbox.letter_id("digest 1", "ann@test.local")
+    ]
 
 
 # --- killed anywhere

@@ -25,6 +25,10 @@ def deliver(config: Config, progress: Progress | None = None) -> outbox.Delivere
         failure = Failure("mail", str(error))
     except OSError as error:
         failure = Failure("mail", disk_trouble(error))
+    except (
+        Exception
+    ) as error:  # a defect of ours, or of a library that a server has met, must not stop the share
+        failure = Failure("mail", f"it could not be handed over: an unforeseen {type(error).__name__}")
     return outbox.Delivered(waiting=len(outbox.waiting(config.vault.root)), failed=[failure])
 
 

@@ -34,6 +34,9 @@ FOLDER = "mail"
 SENT_KEPT = 20_000
 """Records of sent mail; the oldest go. Years of it, and far more than the days in which anything is queued again."""
 
+_BEGUN = ".begun-"
+"""Begins the name of a record whose letter is being handed over."""
+
 _NAME = re.compile(r"[0-9a-f]{32}\.mail", re.ASCII)
 _HEAD_LIMIT = 4096
 _NOT_OURS = "is not a letter that the vault wrote, or it is damaged: look at it and move it away"
@@ -164,6 +167,10 @@ def _deliver_one(root: Path, path: Path, session: Session, result: Delivered) ->
     except ValueError:
         result.failed.append(Failure("mail", f"{path} {_NOT_OURS}."))
         return
+    record, begun = _sent(root, letter.id), _sent(root, f"{_BEGUN}{letter.id}")
+    files.write_file(
+        begun, b"", replace=True
+    )  # on a full disk this fails, and no letter goes that could not be recorded
     try:
         session.send(letter)
     except RefusedError as error:
@@ -172,15 +179,16 @@ def _deliver_one(root: Path, path: Path, session: Session, result: Delivered) ->
             _folder(root, "refused") / path.name, _packed(letter, refused=str(error)), replace=True
         )
         path.unlink()
-        return
+        begun.unlink(missing_ok=True)
     except UnavailableError:
         raise
     except MailError as error:
         result.failed.append(Failure("mail", f"{error} It goes with the next delivery."))
-        return
-    files.write_file(_sent(root, letter.id), b"", replace=True)
-    path.unlink()  # not made durable: if it comes back after a power cut, the record has come, too
-    result.sent += 1
+    else:
+        begun.rename(record)  # takes no room
+        files.sync_folder(record.parent)
+        path.unlink()  # not made durable: if it comes back after a power cut, the record has come, too
+        result.sent += 1
 
 
 def _forget(root: Path) -> None:

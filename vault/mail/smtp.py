@@ -143,7 +143,7 @@ class SmtpTransport:
                 f"The mail server {self.place} takes no account in a way that vault knows: remove [mail] user and "
                 "password_file if it needs none."
             ) from None
-        except ValueError:  # characters that the protocol has no room for
+        except UnicodeError:
             raise UnavailableError(
                 "[mail] password_file: the password may hold ASCII characters only."
             ) from None
@@ -247,9 +247,14 @@ class _Session:
 
 @contextmanager
 def _within(seconds: float, client: smtplib.SMTP) -> Iterator[None]:
-    """Cut the connection when the block takes longer: a server that sends a byte a minute never times out."""
+    """Cut the connection when the block takes longer: a server that sends a byte a minute never times out.
+
+    Raises TimeoutError then.
+    """
+    ended = threading.Event()
 
     def cut() -> None:
+        ended.set()
         if client.sock is not None:
             with suppress(OSError):
                 client.sock.shutdown(socket.SHUT_RDWR)
@@ -259,6 +264,10 @@ def _within(seconds: float, client: smtplib.SMTP) -> Iterator[None]:
     timer.start()
     try:
         yield
+    except (OSError, smtplib.SMTPException, UnavailableError):
+        if ended.is_set():
+            raise TimeoutError from None
+        raise
     finally:
         timer.cancel()
 
