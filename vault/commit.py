@@ -19,13 +19,12 @@ from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import parent_process
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vault.archive.blobs import Blob
 from vault.archive.night import Night, commit_night, held_blobs
 from vault.archive.repository import PatientRepository
-from vault.compare.anomaly.tally import Tally, tally
-from vault.compare.rules import Rules
-from vault.compare.rules import load as load_rules
+from vault.compare.anomaly.counts import Tally
 from vault.errors import ConfigError, IntegrityError, VaultError
 from vault.examination import gaps
 from vault.model import Failure, PatientID, PatientOutcome
@@ -33,6 +32,9 @@ from vault.rois.inbox import Inbox
 from vault.share.envelope import parse_recipients
 from vault.share.mirror import seal_at_hand
 from vault.share.outbox import Outbox
+
+if TYPE_CHECKING:
+    from vault.compare.rules import Rules
 
 PROCESSES = 2
 """At once, where the machine has as many cores: each takes about 80 MB."""
@@ -133,26 +135,39 @@ def _examine(job: Job, result: Committed) -> None:
 
 def _tally(job: Job, result: Committed) -> None:
     """Count what could be part of an attack. What was committed stays committed, whatever becomes of that."""
+    outcome = result.outcome
+    result.tally = Tally(known=outcome.old_commit is not None)
+    if None in (outcome.old_commit, outcome.new_commit) or outcome.old_commit == outcome.new_commit:
+        return
     try:
-        repository = PatientRepository.open(job.night.root, result.patient_id)
-        if repository is None or result.outcome.old_commit == result.outcome.new_commit:
-            result.tally = Tally(known=result.outcome.old_commit is not None)
-        else:
-            result.tally = tally(repository, result.outcome, _rules(job.rules))
+        result.tally = _counted(job, result)
     except VaultError as error:
-        result.outcome.failed.append(Failure("", f"committed, but not measured for anomalies: {error}"))
+        _not_counted(result, str(error))
         result.integrity |= isinstance(error, IntegrityError)
     except Exception as error:  # a defect of ours that one patient's data met: the others go on
-        why = f"an unforeseen {type(error).__name__}"
-        result.outcome.failed.append(Failure("", f"committed, but not measured for anomalies: {why}"))
+        _not_counted(result, f"an unforeseen {type(error).__name__}")
+
+
+def _not_counted(result: Committed, why: str) -> None:
+    result.tally = None
+    result.outcome.failed.append(Failure("", f"committed, but not measured for anomalies: {why}"))
+
+
+def _counted(job: Job, result: Committed) -> Tally | None:
+    from vault.compare.anomaly.tally import tally  # noqa: PLC0415 - a night without anything new needs none of it
+
+    repository = PatientRepository.open(job.night.root, result.patient_id)
+    return tally(repository, result.outcome, _rules(job.rules)) if repository else None
 
 
 @cache
 def _rules(folder: Path | None) -> Rules:
     """The rules, read once for all patients; those that ship with the vault where the site's can't be read."""
+    from vault.compare.rules import load  # noqa: PLC0415 - see above
+
     with suppress(ConfigError):  # said by what reads them for people; here they only tell grave from light
-        return load_rules(folder)
-    return load_rules()
+        return load(folder)
+    return load()
 
 
 def _failure(reason: str) -> Failure:

@@ -35,8 +35,8 @@ from vault.archive.signing import Signer
 from vault.archive.stage import objects_in
 from vault.charts import retrieve_charts
 from vault.commit import Job, Sealing, commit_patients
+from vault.compare.anomaly.counts import Tally
 from vault.compare.anomaly.measures import judge
-from vault.compare.anomaly.tally import Tally
 from vault.config import Config
 from vault.delivery import open_outbox, to_share
 from vault.errors import IntegrityError, VaultError

@@ -5,20 +5,25 @@ from __future__ import annotations
 import math
 from io import BytesIO
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pydicom
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mutations import DATA, mutated, pixels, top, written
 
 from vault.compare.findings import contents, volumes
 from vault.compare.findings import pixels as measured
 from vault.compare.findings.contents import Contents, raw
 from vault.compare.findings.volumes import region
+from vault.model import AttributeChange
 
 DOSE = DATA / "RTDOSE/f326ebecc34a.dcm"
 CT = DATA / "CT/84da2833a324.dcm"
 STRUCTURES = DATA / "RTSTRUCT/f358b8ee95f4.dcm"
+FILES = [DOSE, CT, STRUCTURES, DATA / "RTIONPLAN/07d1fc0b70b6.dcm", DATA / "RTDOSE/a96cfd3c8d4c.dcm"]
 
 
 def circle(radius: float, z: float, points: int = 720, at: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
@@ -175,6 +180,23 @@ def test_numbers_of_which_the_normal_form_holds_a_digest() -> None:
         "",
     ):
         assert contents.numbers(found, nowhere) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(FILES), st.randoms(use_true_random=False))
+def test_whatever_was_damaged_is_measured_or_left(file: Path, random: Random) -> None:
+    good = file.read_bytes()
+    damaged = bytearray(good)
+    for _ in range(random.randint(1, 30)):
+        damaged[random.randrange(len(damaged))] = random.randrange(256)
+    found = both(
+        good, bytes(damaged[: random.randrange(1, len(damaged))] if random.random() < 0.3 else damaged)
+    )
+    assert all(isinstance(said, str) for said in (measured.dose(found), measured.image(found)))
+    assert all(isinstance(volumes.change(found, str(number)), str) for number in (1, 2, 4))
+    path = "IonBeamSequence[1].IonControlPointSequence[0].ScanSpotPositionMap"
+    change = AttributeChange(path, "", "", "FL", f"9{contents.DIGEST}0", f"9{contents.DIGEST}1")
+    assert found.written_out(change).path == path
 
 
 def test_raw_values() -> None:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vault.compare.anomaly.baseline import FLOOR, limit
+from vault.compare.anomaly.counts import Tally
 from vault.compare.anomaly.measures import MEASURES, NAMES, Verdict, judge, learnt
-from vault.compare.anomaly.tally import Tally
 from vault.config.model import Anomalies
 
 LIMITS = Anomalies()

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from history_kit import History
 
-from vault.compare.anomaly.tally import Tally, tally
+from vault.compare.anomaly.counts import Tally
+from vault.compare.anomaly.tally import tally
 from vault.compare.rules import load
 from vault.model import PatientOutcome
 

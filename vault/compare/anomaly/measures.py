@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Protocol
 
 from vault.compare.anomaly.baseline import limit
-from vault.compare.anomaly.tally import Tally
+from vault.compare.anomaly.counts import Tally
 from vault.model import Anomaly
 
 FEWEST = 3

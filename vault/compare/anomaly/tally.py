@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import PurePosixPath
@@ -17,6 +16,7 @@ from vault.archive.emr_paths import document_folder, is_document, record_path
 from vault.archive.repository import PatientRepository
 from vault.archive.stage import modality_of, normal_form_path, objects_in
 from vault.compare.anomaly import content
+from vault.compare.anomaly.counts import Tally
 from vault.compare.findings import findings
 from vault.compare.lines import attribute_changes
 from vault.compare.rules import Rules, worst
@@ -39,34 +39,6 @@ _PLANNED = frozenset({"RTPLAN", "RTSTRUCT"})
 _IDENTITY = frozenset({"PatientID", "PatientName", "PatientBirthDate", "PatientSex"})
 _GRAVE = frozenset({"critical", "major"})
 _HEAD = 8192
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Counts of one patient's night. Nothing in it says who the patient is."""
-
-    known: bool = True
-    """The vault had the patient before: all that a new patient brings is new, and says nothing."""
-    held: int = 0
-    """Objects and documents that the vault had."""
-    changed: int = 0
-    """Of these, how many say something else now."""
-    vanished: int = 0
-    """Of these, how many the ROIS no longer has."""
-    unstamped: int = 0
-    """Plans and structure sets that were changed, and mattered, while the database's stamp of the plan stood still."""
-    withdrawn: int = 0
-    """Approvals that were taken back."""
-    unreadable: int = 0
-    """Documents that can't be read any more, or look like random bytes."""
-    misnamed: int = 0
-    """Documents whose first bytes or new names contradict their extension."""
-    identity: int = 0
-    """Objects that say another name, birth date, sex or ID than the patient had."""
-    new_uids: bool = False
-    """Most of what was there vanished, and as much came anew."""
-    edits: tuple[str, ...] = ()
-    """When things were edited (ISO 8601), as they themselves or the database say."""
 
 
 def tally(repository: PatientRepository, outcome: PatientOutcome, rules: Rules) -> Tally:

@@ -1,8 +1,12 @@
-"""By how much pixels differ: HU of images, Gy of doses (PS3.3 C.7.6.3, C.11.1, C.8.8.3)."""
+"""By how much pixels differ: HU of images, Gy of doses (PS3.3 C.7.6.3, C.11.1, C.8.8.3).
+
+The values are turned into their units a block at a time, so that an object of 100 MB does not need a gigabyte.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +14,13 @@ from vault.compare.findings.contents import Contents, Raw
 from vault.compare.findings.quantities import figure, percent
 
 if TYPE_CHECKING:  # numpy takes a while, and most nights change no pixel
-    from numpy import ndarray
     from numpy.typing import NDArray
 
+BLOCK = 1 << 20
+"""Values that are turned into their unit at once."""
+
 _ROWS, _COLUMNS, _FRAMES, _SAMPLES = 0x00280010, 0x00280011, 0x00280008, 0x00280002
-_ALLOCATED, _STORED, _SIGN, _PIXELS = 0x00280100, 0x00280101, 0x00280103, 0x7FE00010
+_ALLOCATED, _SIGN, _PIXELS = 0x00280100, 0x00280103, 0x7FE00010
 _SLOPE, _INTERCEPT, _TYPE, _MODALITY = 0x00281053, 0x00281052, 0x00281054, 0x00080060
 _SCALING, _UNITS = 0x3004000E, 0x30040002
 _KINDS = {8: "1", 16: "2", 32: "4"}
@@ -22,14 +28,20 @@ _KINDS = {8: "1", 16: "2", 32: "4"}
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """The pixels of one object, in the unit that its header gives them."""
+    """The pixels of one object, and what turns them into the unit that its header gives them."""
 
-    values: NDArray[Any]
+    stored: NDArray[Any]
     shape: tuple[int, int, int]
     """Frames, rows, columns."""
+    slope: float
+    intercept: float
     unit: str
-    step: float
-    """By how much two neighbouring values of a pixel differ."""
+    """With a space in front; empty for none."""
+
+    def blocks(self) -> Iterator[NDArray[Any]]:
+        """The values, as 64-bit floats."""
+        for start in range(0, len(self.stored), BLOCK):
+            yield self.stored[start : start + BLOCK] * self.slope + self.intercept
 
 
 def image(contents: Contents) -> str:
@@ -38,89 +50,96 @@ def image(contents: Contents) -> str:
     if both is None or both[0].shape != both[1].shape:
         return ""
     old, new = both
-    unit = f" {new.unit}" if new.unit and new.unit == old.unit else ""
-    apart = new.values - old.values
-    changed = apart[abs(apart) > min(old.step, new.step) / 2]
-    if not changed.size:
+    unit = new.unit if new.unit == old.unit else ""
+    count, low, high, total = 0, math.inf, -math.inf, 0.0
+    for apart in _apart(old, new):
+        changed = apart[abs(apart) > _least(old, new)]
+        if changed.size:
+            count += changed.size
+            low, high = min(low, float(changed.min())), max(high, float(changed.max()))
+            total += float(changed.sum())
+    if not count:
         return "no pixel means another value"
-    low, high, mean = float(changed.min()), float(changed.max()), float(changed.mean())
-    by = (
-        _signed(low)
-        if low == high
-        else f"{_signed(low)} to {_signed(high)}{unit}, on average {_signed(mean)}"
-    )
-    return f"{changed.size} of {apart.size} pixels, by {by}{unit}"
+    by = _signed(low)
+    if low != high:
+        by += f" to {_signed(high)}{unit}, on average {_signed(total / count)}"
+    return f"{count} of {len(new.stored)} pixels, by {by}{unit}"
 
 
 def dose(contents: Contents) -> str:
     """`maximum 70.2 → 72 Gy (+1.8 Gy, +2.56 %), mean 30.1 → 31 Gy, 40 of 200 voxels by up to 1.8 Gy`."""
     both = _sides(contents, _dose)
-    if both is None:
+    if both is None or both[0].unit != both[1].unit:
         return ""
     old, new = both
-    if old.unit != new.unit:
-        return ""
+    (most_old, mean_old), (most_new, mean_new) = map(_most_and_mean, both)
     said = [
-        f"maximum {_became(float(old.values.max()), float(new.values.max()), new.unit)}",
-        f"mean {_became(float(old.values.mean()), float(new.values.mean()), new.unit)}",
+        f"maximum {_became(most_old, most_new, new.unit)}",
+        f"mean {_became(mean_old, mean_new, new.unit)}",
     ]
-    if old.shape == new.shape:
-        apart = abs(new.values - old.values)
-        count = int((apart > min(old.step, new.step) / 2).sum())
-        most = figure(float(apart.max()))
-        said.append(f"{count} of {apart.size} voxels by up to {most}{new.unit}")
-    else:
-        said.append(f"{old.values.size} → {new.values.size} voxels")
-    return ", ".join(said)
+    if old.shape != new.shape:
+        return ", ".join([*said, f"{len(old.stored)} → {len(new.stored)} voxels"])
+    count, most = 0, 0.0
+    for apart in map(abs, _apart(old, new)):
+        count += int((apart > _least(old, new)).sum())
+        most = max(most, float(apart.max()))
+    return ", ".join([*said, f"{count} of {len(new.stored)} voxels by up to {figure(most)}{new.unit}"])
 
 
-def _sides(contents: Contents, reader: Any) -> tuple[_Grid, _Grid] | None:
-    sides = contents.sides
-    if sides is None:
+def _most_and_mean(grid: _Grid) -> tuple[float, float]:
+    most, total = -math.inf, 0.0
+    for block in grid.blocks():
+        most, total = max(most, float(block.max())), total + float(block.sum())
+    return most, total / len(grid.stored)
+
+
+def _apart(old: _Grid, new: _Grid) -> Iterator[NDArray[Any]]:
+    """By how much the values of two grids of one shape differ."""
+    for before, after in zip(old.blocks(), new.blocks(), strict=True):
+        yield after - before
+
+
+def _least(old: _Grid, new: _Grid) -> float:
+    """Half of what one step of a stored value means: less is how floats are reckoned."""
+    return min(abs(old.slope), abs(new.slope)) / 2
+
+
+def _sides(contents: Contents, reader: Callable[[Raw], _Grid | None]) -> tuple[_Grid, _Grid] | None:
+    if contents.sides is None:
         return None
-    old, new = reader(sides[0]), reader(sides[1])
+    old, new = (reader(side) for side in contents.sides)
     return (old, new) if old and new else None
 
 
 def _image(raw: Raw) -> _Grid | None:
-    values, shape = _stored(raw), _shape(raw)
     slope, intercept = (raw.decimal(tag, absent) for tag, absent in ((_SLOPE, 1.0), (_INTERCEPT, 0.0)))
-    if values is None or shape is None or not slope or intercept is None:
+    if not slope or intercept is None:
         return None
     hounsfield = (
         raw.text(_MODALITY) == "CT" and raw.text(_TYPE) in {"HU", ""} and raw.value(_SLOPE) is not None
     )
-    unit = "HU" if hounsfield else ""
-    return _Grid(values * slope + intercept, shape, unit, abs(slope))
+    return _grid(raw, slope, intercept, " HU" if hounsfield else "")
 
 
 def _dose(raw: Raw) -> _Grid | None:
-    values, shape, scaling = _stored(raw), _shape(raw), raw.decimal(_SCALING)
-    if values is None or shape is None or not scaling:
-        return None
-    unit = " Gy" if raw.text(_UNITS) == "GY" else ""
-    return _Grid(values * scaling, shape, unit, abs(scaling))
+    scaling = raw.decimal(_SCALING)
+    return _grid(raw, scaling, 0.0, " Gy" if raw.text(_UNITS) == "GY" else "") if scaling else None
 
 
-def _shape(raw: Raw) -> tuple[int, int, int] | None:
-    rows, columns, frames = raw.number(_ROWS), raw.number(_COLUMNS), raw.text(_FRAMES) or "1"
-    if not rows or not columns or not frames.isdecimal() or (raw.number(_SAMPLES) or 1) != 1:
-        return None
-    return int(frames), rows, columns
-
-
-def _stored(raw: Raw) -> ndarray[Any, Any] | None:
-    """The values as they are stored, as 64-bit floats; None where the pixels are compressed, or not all there."""
+def _grid(raw: Raw, slope: float, intercept: float, unit: str) -> _Grid | None:
+    """The pixels of an object; None where they are compressed, in colour, or not all there."""
     import numpy as np  # noqa: PLC0415 - see above
 
-    shape, allocated, pixels = _shape(raw), raw.number(_ALLOCATED), raw.value(_PIXELS)
-    if shape is None or allocated not in _KINDS or pixels is None:
+    rows, columns, frames = raw.number(_ROWS), raw.number(_COLUMNS), raw.text(_FRAMES) or "1"
+    allocated, pixels = raw.number(_ALLOCATED), raw.value(_PIXELS)
+    if not rows or not columns or not frames.isdecimal() or (raw.number(_SAMPLES) or 1) != 1:
         return None
+    shape = int(frames), rows, columns
     count = math.prod(shape)
-    if not 0 < count * allocated // 8 <= len(pixels):
+    if allocated not in _KINDS or pixels is None or not 0 < count * allocated // 8 <= len(pixels):
         return None
     kind = f"{'>' if raw.root.big_endian else '<'}{'i' if raw.number(_SIGN) else 'u'}{_KINDS[allocated]}"
-    return np.frombuffer(pixels, kind, count).astype(np.float64)
+    return _Grid(np.frombuffer(pixels, kind, count), shape, slope, intercept, unit)
 
 
 def _signed(value: float) -> str:
