@@ -17,7 +17,7 @@ from mutations import DATA, mutated, pixels, top, written
 from vault.compare.findings import contents, volumes
 from vault.compare.findings import pixels as measured
 from vault.compare.findings.contents import Contents, raw
-from vault.compare.findings.volumes import region
+from vault.compare.findings.volumes import region, surface
 from vault.model import AttributeChange
 
 DOSE = DATA / "RTDOSE/f326ebecc34a.dcm"
@@ -83,6 +83,24 @@ def test_two_parts_of_one_slice_and_another_plane() -> None:
         assert found is not None
         assert found.volume == pytest.approx(2 * 10 * 10 * 10 / 1000)
         assert found.centre == pytest.approx(centre, abs=1e-9)
+
+
+@pytest.mark.parametrize("grown", [0.0, 0.5, 3.0, -2.0])
+def test_outlines_of_circles_lie_apart_by_their_radii_however_many_points_they_have(grown: float) -> None:
+    old = [circle(20, z) for z in heights(10, 2)]
+    new = [circle(20 + grown, z, points=500) for z in heights(10, 2)]
+    assert surface(old, new) == pytest.approx(abs(grown), abs=2e-3)
+
+
+def test_outlines_moved_gone_and_in_other_planes() -> None:
+    old = [box(10, 10, z) for z in heights(10, 2)]
+    moved = [box(10, 10, z, at=(3, 0)) for z in heights(10, 2)]
+    assert surface(old, moved) == pytest.approx(3)
+    assert surface(old, [*old, box(5, 5, 99)]) == 0
+    assert surface(old, [*old[1:], circle(3, old[0][0, 2], at=(30, 5))]) == pytest.approx(30 - 3, abs=6)
+    assert surface([part[:, [2, 0, 1]] for part in old], [part[:, [2, 0, 1]] for part in moved]) == 0
+    huge = [circle(20, 0, points=3000)]
+    assert surface(huge, [circle(21, 0, points=3000)]) is None
 
 
 def test_one_slice_has_a_centre_and_no_volume_and_a_point_has_neither() -> None:

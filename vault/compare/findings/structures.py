@@ -87,6 +87,11 @@ _ITEMS = {
 
 _STRUCTURES = Vocabulary("structures", _TERMS, _ITEMS, frozenset({_CONTOUR, "ContourImageSequence"}))
 
+OUTLINES = 12
+"""Regions of which it is reckoned how far the outline moved; where more were drawn anew, each would take its time."""
+
+_MOVED = ", points moved by up to "
+
 _Entry = tuple[AttributeChange, Place]
 _Inner = tuple[str, tuple[Step, ...], str]
 """Where in a region's entry an attribute stands: the top-level sequence, the items below it, its name."""
@@ -116,7 +121,7 @@ def findings(
     said, images = renumbered, _Images(old, new)
     for key, group in contours.items():
         told, left = _region(names, key, group, [total[key.encode()] for total in totals], images)
-        said += [_measured(one, key, contents) for one in told]
+        said += [_measured(one, key, contents, outline=len(contours) <= OUTLINES) for one in told]
         rest += left
     return approvals.weighed(said + tell(_STRUCTURES, rest, old, new), attributes, "structures")
 
@@ -163,9 +168,11 @@ def _without_number(region: dict[_Inner, str]) -> dict[_Inner, str]:
     }
 
 
-def _measured(said: Said, key: str, contents: Contents | None) -> Said:
+def _measured(said: Said, key: str, contents: Contents | None, *, outline: bool) -> Said:
     """A finding about a region's contours, with what became of its volume and centre."""
-    by = volumes.change(contents, key) if contents and said.subject == "structures.contours" else ""
+    if contents is None or said.subject != "structures.contours":
+        return said
+    by = volumes.change(contents, key, outline=outline and _MOVED not in said.text)
     return replace(said, text=f"{said.text}; {by}") if by else said
 
 
@@ -281,4 +288,4 @@ def _greatest(data: list[AttributeChange]) -> str:
         squares = [(new - old) ** 2 for old, new in zip(before, after, strict=True)]
         apart = (x + y + z for x, y, z in zip(squares[0::3], squares[1::3], squares[2::3], strict=False))
         greatest = max(greatest, *apart, 0.0)
-    return f", points moved by up to {figure(math.sqrt(greatest))} mm" if greatest else ""
+    return f"{_MOVED}{figure(math.sqrt(greatest))} mm" if greatest else ""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _CONTOURS, _NUMBER, _SEQUENCE, _TYPE, _DATA = 0x30060039, 0x30060084, 0x30060040, 0x30060042, 0x30060050
 _PLANAR = frozenset({"CLOSED_PLANAR", "CLOSEDPLANAR_XOR"})
 _SAME_SLICE = 0.01  # mm by which contours of one slice may lie apart
+# points of one outline, times those of the other on a slice, that are held against each other
+_PAIRS = 4_000_000
 _MM3_PER_CM3 = 1000.0
 _EQUAL = 1e-5  # share by which a volume may differ without a word: how many digits a contour is written with
 
@@ -35,12 +37,16 @@ class Region:
     """Of its volume, in mm, in the patient's coordinates."""
 
 
-def change(contents: Contents, number: str) -> str:
-    """`volume 12.3 → 13.1 cm³ (+6.5 %), centre moved by 0.8 mm` for an ROI number; empty where that can't be told."""
+def change(contents: Contents, number: str, *, outline: bool = True) -> str:
+    """`volume 12.3 → 13.1 cm³ (+6.5 %), centre moved by 0.8 mm, outline by up to 3 mm` for an ROI number.
+
+    Empty where that can't be told. Without `outline`, how far that moved is left out: the points say it.
+    """
     sides = contents.sides
     if sides is None:
         return ""
-    old, new = (region(_points(raw, number)) for raw in sides)
+    before, after = (_points(raw, number) for raw in sides)
+    old, new = region(before), region(after)
     if old is None or new is None:
         only = old or new
         return (
@@ -49,6 +55,8 @@ def change(contents: Contents, number: str) -> str:
             else f"volume {'was' if old else 'now'} {_size(only.volume)}"
         )
     moved = f"centre moved by {figure(math.dist(old.centre, new.centre))} mm"
+    if outline and (apart := surface(before, after)):
+        moved += f", outline by up to {figure(apart)} mm"
     if old.volume is None or new.volume is None:
         return moved
     if math.isclose(old.volume, new.volume, rel_tol=_EQUAL):
@@ -92,6 +100,49 @@ def region(contours: Sequence[NDArray[Any]]) -> Region | None:
         return None
     x, y, z = (float(value) for value in moment / total)
     return Region(total * thickness / _MM3_PER_CM3 if thickness else None, (x, y, z))
+
+
+def surface(old: Sequence[NDArray[Any]], new: Sequence[NDArray[Any]]) -> float | None:
+    """How far outlines lie apart at most, in mm, on the slices that both have; None where that is too much to tell.
+
+    From each point of one outline to the nearest place on the other's, and the other way round.
+    """
+    before, after = _by_slice(old), _by_slice(new)
+    most = 0.0
+    for height in before.keys() & after.keys():
+        one, two = before[height], after[height]
+        if len(one) == len(two) and all(map(_same, one, two)):
+            continue
+        if sum(map(len, one)) * sum(map(len, two)) > _PAIRS:
+            return None
+        most = max(most, _farthest(one, two), _farthest(two, one))
+    return most
+
+
+def _by_slice(contours: Sequence[NDArray[Any]]) -> dict[float, list[NDArray[Any]]]:
+    """Axial contours by their height; those of other planes have none in common, and are left out."""
+    slices: dict[float, list[NDArray[Any]]] = {}
+    for points in contours:
+        if float(points[:, 2].max() - points[:, 2].min()) <= _SAME_SLICE:
+            slices.setdefault(round(float(points[0, 2]), 2), []).append(points[:, :2])
+    return slices
+
+
+def _same(one: NDArray[Any], two: NDArray[Any]) -> bool:
+    return one.shape == two.shape and bool((one == two).all())
+
+
+def _farthest(points: Sequence[NDArray[Any]], outlines: Sequence[NDArray[Any]]) -> float:
+    """From which point the nearest outline is farthest, in mm."""
+    import numpy as np  # noqa: PLC0415
+
+    asked = np.concatenate(points)[:, None, :]
+    start = np.concatenate(outlines)
+    along = np.concatenate([np.roll(outline, -1, axis=0) for outline in outlines]) - start
+    length = (along**2).sum(axis=1)
+    share = ((asked - start) * along).sum(axis=2) / np.where(length > 0, length, 1)
+    nearest = start + np.clip(share, 0, 1)[..., None] * along
+    return float(np.sqrt(((asked - nearest) ** 2).sum(axis=2).min(axis=1)).max())
 
 
 def _points(raw: Raw, number: str) -> list[NDArray[Any]]:
