@@ -138,7 +138,10 @@ def _maps(canvas: Figure, travel: LeafTravel, top: float, bottom: float) -> None
             interpolation="nearest",
             extent=(-0.5, len(by) - 0.5, 0.5, by.shape[2] + 0.5),
         )
-        axes.set_title(f"bank {travel.axis}{bank + 1}: moved by")
+        least, most = float(by[:, bank].min()), float(by[:, bank].max())
+        axes.set_title(
+            f"bank {travel.axis}{bank + 1}: moved by {millimetres(least)} to {millimetres(most)} mm"
+        )
         axes.set_xlabel("control point")
         axes.tick_params(labelleft=bank == 0)
         _mark(axes, by[:, bank])

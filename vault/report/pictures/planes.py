@@ -189,7 +189,7 @@ def draw(shown: Difference, title: str) -> bytes:
                 (0.15 + column * (width + 0.12), top - heights[row], wide, heights[row])
                 for column in range(3)
             ]
-            images = _row(canvas, height, plane, boxes, (levels, differences), first=row == 0)
+            images = _row(canvas, height, plane, boxes, (levels, differences), shown.unit, first=row == 0)
             top -= heights[row]
         _bars(canvas, height, images, shown.unit, width)
         return png(canvas)
@@ -219,6 +219,7 @@ def _row(
     plane: Plane,
     boxes: list[tuple[float, float, float, float]],
     scales: tuple[dict[str, Any], dict[str, Any]],
+    unit: str,
     *,
     first: bool,
 ) -> tuple[Any, Any]:
@@ -253,10 +254,19 @@ def _row(
         x, y = plane.point
         at = ((x - edges[0]) / (edges[1] - edges[0]), (y - edges[2]) / (edges[3] - edges[2]))
         letters(axes, plane.named, avoid=at)
-        axes.set_title(f"{name}: {plane.name}" if name == "before" else name, color=colour)
+        said = {"before": f"before: {plane.name}", "difference": _range(plane.difference, unit)}
+        axes.set_title(said.get(name, name), color=colour)
         if first and name == "before":
             _scale_bar(axes, edges)
     return images[0], images[2]
+
+
+def _range(values: Floats, unit: str) -> str:
+    """From where to where the differences go: in grey, more and less look alike."""
+    least, most = (
+        _figure(float(end), unit) for end in (np.nanmin(values, initial=0.0), np.nanmax(values, initial=0.0))
+    )
+    return f"difference: {least} to {_with(most, '' if unit == 'stored values' else unit)}".rstrip()
 
 
 def _cross(axes: Axes, point: tuple[float, float], edges: tuple[float, float, float, float]) -> None:
