@@ -11,7 +11,7 @@ from vault.compare.dvh import volume
 from vault.compare.geometry import GeometryError
 from vault.compare.geometry.datasets import read
 from vault.compare.geometry.grids import Grid, dose, image
-from vault.compare.geometry.regions import fingerprints, regions
+from vault.compare.geometry.regions import PLANES_MAXIMUM, Contour, Region, fingerprints, regions
 from vault.department.beams import original
 from vault.department.ct import ct_slice
 from vault.department.dose import dose_object
@@ -83,6 +83,15 @@ def test_a_region_without_axial_areas_has_no_volume(
     region = regions(read(mutated(structures, change)))[1]
     with pytest.raises(GeometryError, match=reason):
         region.slices()
+
+
+def test_contours_in_more_planes_than_a_scan_has_are_refused() -> None:
+    square = np.array([(0.0, 0.0), (9.0, 0.0), (9.0, 9.0), (0.0, 9.0)])
+    planes = [np.column_stack((square, np.full(4, float(z)))) for z in range(PLANES_MAXIMUM + 1)]
+    contours = [Contour(points, "CLOSED_PLANAR") for points in planes]
+    assert len(Region("1", "x", "", tuple(contours[1:])).slices()) == PLANES_MAXIMUM
+    with pytest.raises(GeometryError, match="more than 1024 planes"):
+        Region("1", "x", "", tuple(contours)).slices()
 
 
 @pytest.mark.parametrize(

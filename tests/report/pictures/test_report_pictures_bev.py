@@ -128,6 +128,7 @@ def hostile(pairs: int, position: str) -> bytes:
         (60, "NaN", "no number"),
         (60, "1e999", "no number"),
         (59, "1", "do not fit"),
+        (60, "1e300", "farther from the axis"),
     ],
 )
 def test_a_hostile_plan_is_a_sentence(

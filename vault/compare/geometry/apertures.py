@@ -23,6 +23,9 @@ PAIRS_MAXIMUM = 512
 
 BEAMS_MAXIMUM = 256
 
+FARTHEST = 1e4
+"""mm from the axis within which all jaws and leaves are."""
+
 _KINDS = (
     ("BeamSequence", "ControlPointSequence", "BeamLimitingDeviceSequence"),
     ("IonBeamSequence", "IonControlPointSequence", "IonBeamLimitingDeviceSequence"),
@@ -187,6 +190,11 @@ def _device(kind: str, boundaries: Floats, said: Sequence[Floats | None]) -> Dev
         raise GeometryError(f"a collimator has more than {PAIRS_MAXIMUM} leaf pairs")
     if kind.startswith("MLC") and (len(boundaries) != pairs + 1 or not np.all(np.diff(boundaries) > 0)):
         raise GeometryError("the boundaries of the leaves are missing or do not fit their number")
+    if (
+        max(np.abs(values).max(initial=0.0) for values in (boundaries, *said) if values is not None)
+        > FARTHEST
+    ):
+        raise GeometryError("a leaf or jaw is farther from the axis than any room is wide")
     positions = np.full((len(said), 2, pairs), np.nan)
     for row, values in enumerate(said):
         if values is not None and len(values):

@@ -19,6 +19,9 @@ CLOSED = frozenset({"CLOSED_PLANAR", "CLOSEDPLANAR_XOR"})
 FARTHEST = 1e4
 """mm from the origin within which all contours lie; no room is so large."""
 
+PLANES_MAXIMUM = 1024
+"""Planes of one region; a scan has some hundreds."""
+
 FLAT = 0.05
 """mm by which the points of an axial contour may differ in z."""
 
@@ -81,6 +84,8 @@ class Region:
             if last is None or contour.z - last > FLAT:
                 last = contour.z
             found.setdefault(last, []).append(contour.points[:, :2])
+        if len(found) > PLANES_MAXIMUM:
+            raise GeometryError(f"the ROI has contours in more than {PLANES_MAXIMUM} planes")
         return found
 
 

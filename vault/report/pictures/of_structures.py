@@ -17,6 +17,9 @@ from vault.report.pictures.style import plain
 _TOLD = 4
 """Regions whose volumes the caption gives."""
 
+REGIONS_COMPARED = 48
+"""Regions of which the slices of greatest change are looked for."""
+
 Pair = tuple[Region | None, Region | None]
 
 
@@ -26,7 +29,7 @@ def contours_over_images(sources: Sources) -> Iterator[Picture]:
     if not pairs:
         return
     outlines, images, refused = [], dict[float, str](), list[str]()
-    for old, new in pairs:
+    for old, new in pairs[:REGIONS_COMPARED]:
         region = new or old
         if region is None:
             continue
