@@ -135,3 +135,22 @@ def test_pictures_one_after_the_other_leave_no_memory_behind() -> None:
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, timeout=100
     )
     assert int(done.stdout) < 20_000  # kB
+
+
+def test_a_service_without_a_home_draws_and_says_nothing_of_it() -> None:
+    program = """
+from vault.model import Change
+from vault.report.pictures import pictures_for
+try:
+    pictures_for(None, "1", "2", Change("dicom/CT/1/2.dcm", "changed", "CT", "x"))
+finally:
+    from vault.report.pictures.style import drawing, figure, png
+    with drawing():
+        print(len(png(figure(1.0))))
+"""
+    nowhere = {"HOME": "/proc/none", "XDG_CACHE_HOME": "/proc/none", "XDG_CONFIG_HOME": "/proc/none"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=100, env=nowhere
+    )
+    assert int(done.stdout) > 0
+    assert done.stderr == ""

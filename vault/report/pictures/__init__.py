@@ -5,6 +5,7 @@ Each is drawn before, after and as the difference, as PNG, from what the patient
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,9 @@ def pictures_for(repository: PatientRepository, old: str | None, new: str, chang
     """
     if old is None or change.kind not in {"changed", "revised"} or not change.modality:
         return []
+    logging.getLogger("matplotlib").setLevel(
+        logging.ERROR
+    )  # a service without a home for its cache is no news
     from vault.report.pictures.gather import gather  # noqa: PLC0415 - matplotlib takes a second, and most need none
 
     return gather(repository, old, new, change)
