@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from vault.department.ct import ct_slice
 from vault.department.structures import structure_set
 from vault.report.pictures import Picture, pictures_for
-from vault.report.pictures.contours import SLICES_SHOWN, Outlines, draw, extent, greatest
+from vault.report.pictures.contours import SLICES_SHOWN, Outlines, draw, extent, greatest, sides
 
 
 def square(size: float, at: float = 0.0) -> np.ndarray:
@@ -45,6 +45,14 @@ def test_contours_that_came_or_went_are_all_gained_or_lost() -> None:
 def test_contours_that_start_at_another_point_do_not_differ() -> None:
     points = square(20.0)
     assert greatest([Outlines("A", {0.0: [points]}, {0.0: [np.roll(points, 1, axis=0)]})]) == []
+
+
+def test_names_stand_away_from_the_other_regions() -> None:
+    over, under, left = square(20.0), square(20.0) + np.array((0, 40)), square(20.0) - np.array((90, 0))
+    assert sides([[over]]) == [0]
+    assert sides([[over], [under]]) == [0, 1]
+    assert sides([[left], [over]]) == [2, 3]
+    assert len(set(sides([[over], [over * 1.1], [over * 0.9]]))) == 3
 
 
 def test_the_same_slices_are_the_same_bytes() -> None:

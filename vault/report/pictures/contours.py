@@ -175,13 +175,14 @@ def _slice(axes: Axes, shown: Slice, x: tuple[float, float], y: tuple[float, flo
     axes.set(xlim=x, ylim=(y[1], y[0]), aspect="equal", xlabel="x / mm")
     axes.locator_params(nbins=5)
     across, down = (np.linspace(*limits, 200) for limits in (x, y))
-    for index, (name, before, after) in enumerate(shown.regions):
+    places = sides([after or before for _, before, after in shown.regions])
+    for (name, before, after), side in zip(shown.regions, places, strict=True):
         _changed_area(axes, before, after, across, down)
         for polygons, colour, dashes in ((before, BEFORE_ON_IMAGE, DASHES), (after, AFTER_ON_IMAGE, "-")):
             for points in polygons:
                 closed = np.concatenate((points, points[:1]))
                 axes.plot(closed[:, 0], closed[:, 1], color=colour, lw=1.2, ls=dashes)
-        _name(axes, name, after or before, index)
+        _name(axes, name, after or before, side)
     title = (
         f"z {millimetres(shown.z)} mm: +{shown.gained / 100:.1f} / \N{MINUS SIGN}{shown.lost / 100:.1f} cm²"
     )
@@ -205,21 +206,45 @@ def _changed_area(axes: Axes, before: Polygons, after: Polygons, x: Floats, y: F
             axes.imshow(tinted, extent=extent(x, y), aspect="equal", interpolation="nearest")
 
 
-_SIDES = ((1, "argmin", 0, 4), (1, "argmax", 0, -10), (0, "argmin", -14, 0), (0, "argmax", 14, 0))
-"""Where a region's name stands: over it, under it, to its left, to its right; axis, end and offset in points."""
+_SIDES = (
+    (1, "argmin", 0, 4, "center"),
+    (1, "argmax", 0, -10, "center"),
+    (0, "argmin", -4, -2, "right"),
+    (0, "argmax", 4, -2, "left"),
+)
+"""Where a region's name stands: over it, under it, to its left, to its right; axis, end, points off, alignment."""
+
+_CONCENTRIC = 5.0
+"""mm between the middles of regions that lie around each other."""
 
 
-def _name(axes: Axes, name: str, polygons: Polygons, index: int) -> None:
-    """The region's name beside it; those of several on different sides, so that they don't cover each other."""
+def sides(regions: Sequence[Polygons]) -> list[int]:
+    """For each region the side on which its name stands: away from the others, so that it is not taken for theirs."""
+    middles = [np.mean([points.mean(axis=0) for points in polygons], axis=0) for polygons in regions]
+    found = []
+    for index, middle in enumerate(middles):
+        others = [other for at, other in enumerate(middles) if at != index]
+        away = middle - np.mean(others, axis=0) if others else np.zeros(2)
+        if np.abs(away).max() < _CONCENTRIC:
+            found.append(index % len(_SIDES) if others else 0)
+        elif abs(away[1]) >= abs(away[0]):
+            found.append(1 if away[1] > 0 else 0)
+        else:
+            found.append(3 if away[0] > 0 else 2)
+    return found
+
+
+def _name(axes: Axes, name: str, polygons: Polygons, side: int) -> None:
+    """The region's name beside it."""
     points = np.concatenate(list(polygons))
-    axis, end, across, down = _SIDES[index % len(_SIDES)]
+    axis, end, across, down, align = _SIDES[side]
     at = points[int(getattr(points[:, axis], end)())]
     axes.annotate(
         plain(name, 18),
         (float(at[0]), float(at[1])),
         (across, down),
         textcoords="offset points",
-        ha="center",
+        ha=align,
         fontsize=7,
         color="white",
         bbox={"boxstyle": "round,pad=0.12", "fc": "black", "ec": "none", "alpha": 0.55},
