@@ -15,6 +15,7 @@ from report_kit import HOSTILE, patient, report
 from vault.model import Failure
 from vault.report.changes import Lines, RunReport
 from vault.report.document import document
+from vault.report.html import html
 from vault.report.pdf import pdf
 from vault.report.pictures import Picture
 from vault.report.sheet import png_size
@@ -49,6 +50,13 @@ def test_text_in_order() -> None:
     assert places == sorted(places)
     assert "\x1b" not in said
     assert "\x1b[31mcritical\x1b[0m" in text(night(), colour=True)
+
+
+def test_a_new_patient_is_said_to_be_one() -> None:
+    told = report(replace(patient(1, "minor", kind="added"), old=None))
+    assert "(P-001), new in the vault" in text(told)
+    assert "new in the vault" in pages(pdf(told))[0]
+    assert "new in the vault</span>" in html(told).decode()
 
 
 def test_text_commands_no_terminal() -> None:

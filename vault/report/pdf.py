@@ -141,7 +141,8 @@ def _patient(
     sheet.space(2)
     severity = (patient.severity or "failed").upper()
     born = f"born {patient.birth_date}" if patient.birth_date else ""
-    sheet.heading(f"{severity}  {telling.identity(patient)}", born, keep=20)
+    new = "new in the vault" if patient.is_new else ""
+    sheet.heading(f"{severity}  {telling.identity(patient)}", ", ".join(filter(None, (born, new))), keep=20)
     _failures(sheet, patient.failed, 2)
     for each in patient.anomalies:
         sheet.note(f"{each.severity}: {each.text}", size=9, bold=True, indent=2)

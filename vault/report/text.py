@@ -101,7 +101,8 @@ def _routine(patient: PatientChanges) -> str:
 def _patient(patient: PatientChanges, colour: bool) -> Iterator[str]:
     severity = patient.severity or ("failed" if patient.failed else "missing")
     born = f", born {patient.birth_date}" if patient.birth_date else ""
-    yield f"{_severity(severity, colour)}  {_line(telling.identity(patient) + born)}"
+    new = ", new in the vault" if patient.is_new else ""
+    yield f"{_severity(severity, colour)}  {_line(telling.identity(patient) + born + new)}"
     yield from _failures(patient.failed, 4, "could not be done: ")
     yield from _failures(patient.gaps, 4, "missing: ")
     routine = [group for group in patient.groups if group.severity == telling.ROUTINE]
