@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from vault.model import Failure
 from vault.names import safe_name
 from vault.report import changes
 from vault.report.accounts import Account, PatientAccount, keep_account
-from vault.report.changes import diff_report, run_report
+from vault.report.changes import Answers, diff_report, run_report
 
 PLAN = "RTPLAN/1.2/1.2.1"
 
@@ -138,6 +139,21 @@ def test_the_account_says_what_the_ledger_only_counts(department: Department) ->
     assert report.failed == (Failure("retrieval", "no route"),)
     (department.config.vault.root / "reports" / name / "account.json").write_bytes(b"{")
     assert run_report(department.config).patients == (counted,)
+
+
+def test_it_asks_for_answers_where_somebody_is_asked(department: Department) -> None:
+    steps = two_nights(department)
+    department.run(steps)
+    assert run_report(department.config).answers is None
+    toml = department.folder / "vault.toml"
+    people = "".join(
+        f'[[mail.recipients]]\nname = "{name}"\naddress = "{name}@example.com"\n' for name in ("anna", "bea")
+    )
+    mail = f'\n[mail]\nfrom = "vault@example.com"\nmaildir = "out"\nanswers = "in"\n{people}'
+    toml.write_text(toml.read_text("utf-8") + mail, "utf-8")
+    assert run_report(department.config).answers == Answers(2, time(10))
+    department.run({"C": steps["C"]}, number=2)
+    assert run_report(department.config).answers is None
 
 
 def test_two_commits_of_a_patient(department: Department) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 
 import pytest
 
 from vault.compare.groups import grouped
 from vault.model import Anomaly, Change, Failure, Finding
 from vault.report import telling
-from vault.report.changes import PatientChanges, RunReport
+from vault.report.changes import Answers, PatientChanges, RunReport
+from vault.report.html import html
+from vault.report.text import text
 
 PLAN = Change(
     "dicom/RTPLAN/1/1.dcm",
@@ -60,6 +62,16 @@ def of(severity: str) -> PatientChanges:
 def test_the_light(told: RunReport, colour: str, word: str) -> None:
     light = telling.light(told)
     assert (light.colour, light.word) == (colour, word)
+
+
+def test_who_is_asked_to_answer() -> None:
+    assert telling.answers(report(of("minor"))) == ""
+    asked = report(of("minor"), answers=Answers(2, time(10)))
+    assert telling.answers(asked).startswith("2 different people have to confirm this by 10:00")
+    assert "`vault verify accept 20261125T020000Z-0001 --as NAME`" in telling.answers(asked)
+    assert telling.answers(report(of("minor"), answers=Answers(1, time(9)))).startswith("One person has to")
+    assert telling.answers(asked) in text(asked)
+    assert telling.answers(asked) in html(asked).decode()
 
 
 def test_who_must_look_at_what() -> None:

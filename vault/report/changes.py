@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -111,6 +111,14 @@ class Census:
 
 
 @dataclass(frozen=True, slots=True)
+class Answers:
+    """How many different people have to confirm what a run changed, and by when, at the site."""
+
+    required: int
+    deadline: time
+
+
+@dataclass(frozen=True, slots=True)
 class RunReport:
     """What a run changed. The same ledger and repositories give the same report."""
 
@@ -134,6 +142,8 @@ class RunReport:
     """Earlier runs, interrupted, that this one finished first: each has a report of its own."""
     vault: str = ""
     """Version of the program that ran."""
+    answers: Answers | None = None
+    """None where nothing changed, or the site asks nobody."""
     since: datetime | None = None
     """Of two commits: when the earlier one was made; None where there is none."""
 
@@ -215,7 +225,12 @@ class _Run:
             census=self._census(),
             finished=self._run.finished,
             vault=self._run.vault,
+            answers=self._answers() if any(patient.changes for patient in patients) else None,
         )
+
+    def _answers(self) -> Answers | None:
+        asked = self._config.verification
+        return Answers(asked.required, asked.deadline) if self._config.mail else None
 
     def _patient(self, pseudonym: str, entry: Mapping[str, Any]) -> PatientChanges:
         old, new = entry["old_commit"], entry["new_commit"]

@@ -66,6 +66,8 @@ def _summary(sheet: Sheet, report: RunReport) -> None:
     light = telling.light(report)
     sheet.line(light.word, size=20, bold=True)
     sheet.note(light.sentence, size=11)
+    if asked := telling.answers(report):
+        sheet.note(asked, size=9)
     sheet.space(2)
     if report.run:
         sheet.facts(_figures(report), columns=5, size=12)

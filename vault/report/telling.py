@@ -124,6 +124,18 @@ def whom(patients: Sequence[PatientChanges]) -> str:
     return f"{'; '.join(map(identity, patients[:NAMED]))}{more}: "
 
 
+def answers(report: RunReport) -> str:
+    """What readers are asked to do; empty where nobody is."""
+    if report.answers is None:
+        return ""
+    number = report.answers.required
+    people = "One person has" if number == 1 else f"{number} different people have"
+    return (
+        f"{people} to confirm this by {report.answers.deadline:%H:%M}, or dispute it: answer the mail, or at the "
+        f"console `vault verify accept {report.run} --as NAME`."
+    )
+
+
 def _rank(severity: str) -> int:
     return SEVERITIES.index(severity) if severity in SEVERITIES else 0
 

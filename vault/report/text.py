@@ -42,6 +42,8 @@ def lines(report: RunReport, *, colour: bool = False) -> Iterator[str]:
     what = f"run {report.run}" if report.run else "two commits"
     yield _line(f"{report.site}, {telling.when(report)}: what changed ({what})")
     yield f"{_coloured(shown.word, shown.colour, colour)}  {_line(shown.sentence)}"
+    if asked := telling.answers(report):
+        yield _line(asked)
     yield from _figures(report)
     yield from _alarms(report, colour)
     yield from _section("Could not be done:", _failures(report.failed, 2))
