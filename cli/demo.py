@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from cli.context import Context
 from cli.text import columns, count
 
 if TYPE_CHECKING:
+    from vault.alert import AlertReport
     from vault.department.demo import Demo
     from vault.department.nights import Night
     from vault.department.server import Department
@@ -71,9 +73,21 @@ def _run(context: Context, folder: Path, *, patients: int, nights: int, attack: 
             made, events = made.play(department, attack=attack and number == nights - 1)
             report = _sync(context, made)
             worst = max(worst, _unforeseen(report))
-            documents.append({"night": events.number, "story": _story(events), "report": report.as_json()})
             if show:
                 show.night(made, events, report)
+            morning = _morning(made, answered=number + 1 < nights or nights == 1)
+            worst = max(worst, *(each.exit_code for _, each in morning.calls))
+            documents.append(
+                {
+                    "night": events.number,
+                    "story": _story(events),
+                    "report": report.as_json(),
+                    "answered": morning.answered,
+                    "alerts": [each.as_json() for _, each in morning.calls],
+                }
+            )
+            if show:
+                show.morning(morning)
     if show and report:
         show.changes(made)
         show.what_next(made, report)
@@ -112,6 +126,26 @@ def _hourly(context: Context, demo: Demo, department: Department) -> HourlyRepor
     with context.progress() as progress:
         now = demo.run_at(demo.nights, EVENING)
         return hourly(config, now=now, progress=progress, events=hooks.plugins(config))
+
+
+@dataclass
+class _Morning:
+    """What people did about the mail of a night, and what the vault did then."""
+
+    answered: list[str]
+    calls: list[tuple[datetime, AlertReport]]
+    """Calls of `vault alert`, and when."""
+
+
+def _morning(demo: Demo, *, answered: bool) -> _Morning:
+    """The morning after a night: everybody answers, or nobody does."""
+    from vault.alert import alert
+    from vault.department.demo import ALARMS, MORNING
+
+    config = demo.config()
+    who = demo.answer(demo.nights) if answered else []
+    times = [demo.run_at(demo.nights, clock) for clock in ((MORNING,) if answered else ALARMS)]
+    return _Morning(who, [(now, alert(config, now=now)) for now in times])
 
 
 def _serve(context: Context, folder: Path) -> None:
@@ -169,6 +203,13 @@ class _ToPeople:
         click.echo("  What the vault says (vault sync):")
         click.echo(_indented(render(report), 4))
 
+    def morning(self, morning: _Morning) -> None:
+        """Who answered, and what `vault alert` says each time."""
+        who = ", ".join(morning.answered) or "nobody"
+        click.echo(f"  The morning after: VERIFY by mail from {who}. What the vault does (vault alert):")
+        for now, report in morning.calls:
+            click.echo(_indented(f"{now:%H:%M}  {_alert_told(report)}", 4))
+
     def evening(self, demo: Demo, report: HourlyReport) -> None:
         """What the last hourly run of the day says."""
         from cli.hourly_text import render
@@ -203,6 +244,15 @@ class _ToPeople:
             click.echo(f"  # {what}\n  {command}")
 
 
+def _alert_told(report: AlertReport) -> str:
+    """One call of `vault alert` in a line."""
+    if report.alarms:
+        return "; ".join(alarm.subject for alarm in report.alarms)
+    if report.polled and report.polled.moved:
+        return f"{count(len(report.polled.moved), 'patient')} confirmed: refs/vault/verified has moved"
+    return "no alarm is due" if report.waiting else "no run waits for a verdict"
+
+
 def _suggestions(demo: Demo, report: SyncReport) -> Iterator[tuple[str, str]]:
     """What to see, and the command for it; the patient is the one whose plan was tampered with."""
     from vault.department.nights import tampered_patient
@@ -214,6 +264,7 @@ def _suggestions(demo: Demo, report: SyncReport) -> Iterator[tuple[str, str]]:
     vault = f"{_program()} -c {shlex.quote(str(demo.configuration))}"
     repository = shlex.quote(str(demo.folder / "repos" / f"{safe_name(patient)}.git"))
     yield "where things stand", f"{vault} status"
+    yield "what waits for a verdict, and who has answered", f"{vault} verify list"
     yield "a patient's history", f"{vault} log {patient}"
     yield "what the last night changed", f"{vault} report"
     yield "what it changed for one patient, down to the attributes", f"{vault} diff {patient}"

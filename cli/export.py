@@ -117,6 +117,7 @@ def _document(report: Report, *, signatures: bool) -> dict[str, Any]:
                 "commit": exported.commit,
                 "at": exported.at,
                 "verified": exported.vouched,
+                "newer": exported.newer,
                 "folder": exported.folder,
                 "files": exported.files,
                 "bytes": exported.size,
@@ -138,6 +139,9 @@ def _lines(report: Report, *, signatures: bool) -> list[str]:
     for exported in report.patients:
         if exported.commit:
             state = "verified" if exported.vouched else "not verified: nobody has vouched for this state"
+            if exported.vouched and exported.newer:
+                newer = "a newer state is" if exported.newer == 1 else f"{exported.newer} newer states are"
+                state = f"verified, but {newer} not (vault verify list; --at latest)"
             kept = f", {exported.kept} of them there already" if exported.kept else ""
             lines.append(f"{exported.patient_id}: {exported.files} files, {exported.size / 1e6:.1f} MB{kept}")
             lines.append(f"  {exported.commit[:12]} ({exported.at}), {state}")

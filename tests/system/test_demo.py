@@ -71,6 +71,12 @@ def test_it_tells_the_two_nights(first_run: subprocess.CompletedProcess[str]) ->
     assert "FAILED" not in said
     assert "LeafJawPositions" in said or "leaf" in said
     assert "4 patients treated today, 4 with something new" in said
+    assert "VERIFY by mail from Ada Physicist, Ben Dosimetrist" in said
+    assert "07:10  4 patients confirmed" in said
+    assert "VERIFY by mail from nobody" in said
+    for when in ("10:00", "10:10", "10:20"):
+        assert f"{when}  ALARM: 4 patients not confirmed" in said
+    assert "10:05  no alarm is due" in said
     assert not first_run.stderr
     assert "\x1b" not in said
 
@@ -135,13 +141,48 @@ def test_what_the_department_did_itself_is_there_too(place: Path) -> None:
     }
 
 
+@pytest.mark.usefixtures("first_run")
+def test_the_export_takes_what_was_confirmed_and_says_so(place: Path) -> None:
+    done = run("-c", "demo/vault.toml", "--json", "export", "--all", "--to", "confirmed", cwd=place)
+    assert done.returncode == 0, done.stderr
+    for patient, exported in json.loads(done.stdout)["patients"].items():
+        repository = PatientRepository.open(place / "demo", patient)
+        assert repository is not None
+        _, first = repository.log("main")
+        assert (exported["commit"], exported["at"]) == (first.oid, "verified")
+        assert (exported["verified"], exported["newer"]) == (True, 1)
+    said = run("-c", "demo/vault.toml", "export", "DEMO-002", "--to", "confirmed", cwd=place).stdout
+    assert "verified, but a newer state is not" in said
+
+
+@pytest.mark.usefixtures("first_run")
+def test_no_patient_is_named_where_none_may_be(place: Path) -> None:
+    """Names and IDs in the ledger, in what alarms say, and in the share's names would outlive the patients."""
+    names = ("DEMO-00", "Demo, ", "Demo^", "Jürgen", "Λουκία")
+    told = subprocess.run(
+        ["git", "-C", place / "demo/ledger.git", "log", "-p", "--format=%an %ae %B"],
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout
+    assert '"reason":"unanswered"' in told
+    assert [name for name in names if name in told] == []
+    alarms = [
+        path.read_text("utf-8")
+        for path in (place / "demo/mail/out").rglob("*.vault")
+        if "Subject: ALARM" in path.read_text("utf-8")
+    ]
+    assert len(alarms) >= 6
+    assert [name for name in names for alarm in alarms if name in alarm] == []
+
+
 def test_every_suggestion_works_as_printed(
     place: Path, first_run: subprocess.CompletedProcess[str], need: Callable[..., None]
 ) -> None:
     need("git", "age")
     block = first_run.stdout.partition("Try next:\n")[2]
     commands = [line.strip() for line in block.splitlines() if line.strip() and not line.startswith("  #")]
-    assert len(commands) == 9
+    assert len(commands) == 10
     for command in commands:
         if "--serve" in command:
             continue  # goes on until it is ended: below
@@ -217,6 +258,10 @@ def test_the_results_as_json(tmp_path: Path) -> None:
     document = json.loads(done.stdout)
     assert [night["night"] for night in document["nights"]] == [1, 2, 3]
     second, third = (night["report"]["patients"]["DEMO-001"] for night in document["nights"][1:])
+    assert [len(night["answered"]) for night in document["nights"]] == [2, 2, 0]
+    confirmed, alarmed = document["nights"][0]["alerts"], document["nights"][2]["alerts"]
+    assert [len(each["answers"]["verified"]) for each in confirmed] == [1]
+    assert [each["reason"] for call in alarmed for each in call["alarms"]].count("unanswered") == 3
     # record, revised plan, its dose, a document; tampered plan, revised document, the revised plan's row
     assert (second["added"], second["changed"], second["removed"]) == (4, 3, 0)
     assert (third["added"], third["changed"], third["removed"]) == (1, 0, 0)

@@ -26,6 +26,7 @@ from vault.department.nights import Night, fraction_step, night
 from vault.department.patients import Patient, roster
 from vault.department.ports import free_ports
 from vault.department.ransomware import encrypted, ransomware
+from vault.department.readers import answer
 from vault.department.server import Department
 from vault.errors import UsageError, VaultError
 from vault.files import private_folder, write_file
@@ -42,6 +43,12 @@ AT = time(2, 0)
 
 EVENING = time(19, 0)
 """When the last hourly run of a day begins."""
+
+MORNING = time(7, 10)
+"""When people answer the mail of a night."""
+
+ALARMS = (time(2, 10), time(10, 0), time(10, 5), time(10, 10), time(10, 20))
+"""When the timer calls on a day on which nobody has answered."""
 
 SITE = "Simulated Department"
 
@@ -113,6 +120,18 @@ class Demo:
         self._write_charts(self.run_at(self.nights, EVENING))
         return [step.patient_id for step in steps]
 
+    def answer(self, number: int) -> list[str]:
+        """Let everybody answer the mail of a night in the morning; returns who did."""
+        mail = self.config().mail
+        if mail is None or mail.maildir is None or mail.answers is None:
+            return []
+        now = self.run_at(number, MORNING)
+        return [
+            each.name
+            for each in mail.recipients
+            if answer(mail.maildir, mail.answers, each.address, "VERIFY", now)
+        ]
+
     def _write_charts(self, now: datetime, *, attack: bool = False) -> None:
         if self.has_database:
             local = now.replace(tzinfo=None)
@@ -126,7 +145,7 @@ class Demo:
 
 
 def create(folder: Path, *, patients: int, nights: int, now: datetime, fresh: bool) -> Demo:
-    """Make the folder of a demo whose last night of `nights` has just passed at `now` (aware).
+    """Make the folder of a demo whose last night of `nights`, and the morning after it, have passed at `now` (aware).
 
     `fresh` first removes an earlier demo there. Raises UsageError when the folder is not free, and removes nothing
     that no demo made.
@@ -134,7 +153,7 @@ def create(folder: Path, *, patients: int, nights: int, now: datetime, fresh: bo
     _clear(folder, fresh=fresh)
     zone = local_timezone() or "UTC"
     local = now.astimezone(ZoneInfo(zone))
-    last_night = local.date() if local.time() >= AT else local.date() - timedelta(days=1)
+    last_night = local.date() if local.time() >= ALARMS[-1] else local.date() - timedelta(days=1)
     first_night = last_night - timedelta(days=nights - 1)
     demo = Demo(folder, roster(patients, first_night), first_night)
     private_folder(folder)

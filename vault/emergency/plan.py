@@ -41,6 +41,8 @@ class Exported:
     commit: str | None = None
     at: str = ""
     vouched: bool = False
+    newer: int = 0
+    """Commits of `main` after this one: what nobody has vouched for, where this one is verified."""
     files: int = 0
     size: int = 0
     """Bytes, of all files."""
@@ -118,6 +120,8 @@ def _choose(plan: Plan, at: str | None, manifest: Manifest, allowed: frozenset[b
     entry.commit = commit
     entry.committed = repository.commit_info(commit).when
     entry.vouched = plan.result.vouched = commit == verified
+    log = [each.oid for each in repository.log()]
+    plan.result.newer = log.index(commit) if commit in log else 0
 
 
 def _digests(plan: Plan, tree: Mapping[str, str]) -> dict[str, str]:

@@ -205,9 +205,9 @@ def _anomalies(ledger: Ledger, before: Sequence[Sent], now: datetime) -> Iterato
         began = datetime.fromisoformat(event["started"])
         if now - began > ALARMED_FOR or event.get("asked") is not True:
             break
-        number = sum(map(_grave, event.get("anomalies") or ())) + sum(
+        number = sum(map(_grave, event.get("anomalies") or ())) or sum(
             _count(entry.get("anomalies")) for entry in event["patients"].values()
-        )
+        )  # what a patient is part of is said of the run, too
         if number and name not in told:
             things = "one thing looks" if number == 1 else f"{number} things look"
             yield Alarm(
