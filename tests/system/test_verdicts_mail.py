@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from verdict_kit import VerdictVault
 from vault.alert import alert
 from vault.errors import ExitCode
 from vault.mail.inbox import LARGEST, open_inbox
+from vault.mail.night import queue_digests
 from vault.verification.quorum import State
 from vault.verification.state import policy_of, states
 
@@ -28,6 +31,18 @@ def servers() -> Iterator[MailServers]:
         yield running
 
 
+def text_of(message: EmailMessage) -> str:
+    body = message.get_body(("plain",))
+    assert body is not None
+    return str(body.get_content())
+
+
+def code_in(message: EmailMessage) -> str:
+    """The code of its reader, as the mail of a night has it."""
+    (code,) = set(re.findall(r"^\s*VERIFY (\S{11})\s*$", text_of(message), re.MULTILINE))
+    return str(code)
+
+
 def reply(servers: MailServers, person: str, text: str, **options: object) -> None:
     message = mail(text, sender=servers.address(person), **options)  # type: ignore[arg-type]
     servers.send(person, message)
@@ -39,9 +54,15 @@ def test_two_answers_from_two_accounts_confirm(servers: MailServers, tmp_path: P
     began = datetime.now(UTC) - timedelta(days=2)
     run = vault.night("4711", "0815", began=began)
     ten = next(iter(states(vault.ledger, policy_of(vault.config)))).deadline
-    ann, ben = vault.code("Ann", run), vault.code("Ben", run)
     before = {person: len(servers.inbox(person)) for person in ("ann", "ben")}
-    reply(servers, "ann", f"VERIFY {ann}\n\nGrüße, Ann", written=ten)
+    assert queue_digests(vault.config, began) == []
+    assert alert(vault.config, now=began + timedelta(minutes=10)).exit_code is ExitCode.DONE
+    digests = {person: servers.arrived(person, before[person] + 1)[-1] for person in ("ann", "ben")}
+    ann, ben = map(code_in, digests.values())
+    assert (ann, ben) == (vault.code("Ann", run), vault.code("Ben", run))
+    before = {person: number + 1 for person, number in before.items()}
+    quoted = "".join(f"> {line}\n" for line in text_of(digests["ann"]).splitlines())
+    reply(servers, "ann", f"VERIFY {ann}\n\nGrüße, Ann\n\nOn {ten}, vault wrote:\n{quoted}", written=ten)
     reply(servers, "ben", f"VERIFY {ann}", written=ten)  # not the code of Ben
     servers.arrived("vault", 2)
     first = alert(vault.config, now=ten - timedelta(minutes=5))

@@ -21,7 +21,7 @@ class MailRecipient(Section, frozen=True, kw_only=True):
     address: Annotated[str, ADDRESS]
     """Where the mail goes, and where answers come from."""
     certificate: Annotated[Path | None, PATH] = None
-    """X.509 certificate (PEM): limited mail's attachment is encrypted to it (S/MIME), signed answers are checked."""
+    """X.509 certificate (PEM): limited mail's attachment is encrypted to it (S/MIME)."""
     age: Annotated[str | None, RECIPIENT] = None
     """age public key: limited mail's attachment is encrypted to it where there is no certificate."""
     totp_file: Annotated[Path | None, PATH] = None
