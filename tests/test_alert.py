@@ -204,6 +204,19 @@ def test_guessed_totps_shut_the_mail_for_that_recipient_but_not_for_objections(t
     assert len(report.polled.verdicts) == 2
 
 
+def test_a_damaged_secret_silences_its_owner_and_no_alarm(tmp_path: Path) -> None:
+    vault = VerdictVault(tmp_path / "vault", MAILDIR + recipients(enrolled=["Ann"]))
+    (vault.folder / "keys/Ann.totp").write_text("not base 32")
+    (vault.folder / "keys/Ann.totp").chmod(0o600)
+    run = vault.night("4711")
+    vault.answer("Ann", f"VERIFY {vault.code('Ann', run)} 123456")
+    vault.answer("Ben", f"VERIFY {vault.code('Ben', run)}")
+    report = alert(vault.config, now=TEN)
+    assert report.exit_code is ExitCode.PARTIAL
+    assert [each.subject for each in report.failed] == ["a phone's secret"]
+    assert [(each.reason, each.answered) for each in report.alarms] == [("unanswered", ("Ben",))]
+
+
 def test_answers_that_are_none_are_told_once_to_whoever_they_concern(vault: VerdictVault) -> None:
     run = vault.night("4711")
     message = vault.answer("Ann", "VERIFY")

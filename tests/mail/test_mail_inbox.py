@@ -142,10 +142,46 @@ ONE = {"UID SEARCH": b"* SEARCH 1\r\n"}
 SIZE = {**ONE, "UID FETCH 1 (RFC822": b"* 1 FETCH (UID 1 RFC822.SIZE 10)\r\n"}
 
 
+SMALL = {
+    "CAPABILITY": b"* CAPABILITY IMAP4rev1\r\n",
+    "SELECT": b"* 1 EXISTS\r\n",
+    **SIZE,
+    "UID FETCH 1 (BODY": b"* 1 FETCH (UID 1 BODY[]<0> {10}\r\n0123456789)\r\n",
+}
+
+
 def test_a_server_that_does_as_it_should(tmp_path: Path) -> None:
     good = {**SIZE, "UID FETCH 1 (BODY": b"* 1 FETCH (UID 1 BODY[]<0> {10}\r\n0123456789)\r\n"}
     with server(scripted(good)) as port:
         assert read_all(settings(tmp_path, port)) == [b"0123456789"]
+
+
+@pytest.mark.parametrize("refused", ["CREATE PROCESSED", "CREATE"])
+def test_where_messages_go_on_servers_with_folders_below_inbox_only(tmp_path: Path, refused: str) -> None:
+    moved: list[bytes] = []
+
+    def listen(connection: socket.socket) -> None:
+        connection.sendall(b"* OK ready\r\n")
+        for line in connection.makefile("rb"):
+            tag, _, rest = line.decode().strip().partition(" ")
+            command = rest.replace('"', "").upper()
+            said = next((answer for begin, answer in SMALL.items() if command.startswith(begin)), b"")
+            if command.startswith("UID MOVE") or command.startswith("UID COPY"):
+                moved.append(line)
+            word = "NO" if command.startswith(refused) else "OK"
+            connection.sendall(said + f"{tag} {word} done\r\n".encode())
+
+    with server(listen) as port:
+        opened = open_inbox(settings(tmp_path, port))
+        assert opened is not None
+        with opened as mailbox:
+            (found,) = mailbox.messages()
+            if refused == "CREATE":
+                with pytest.raises(UnavailableError, match="make it there"):
+                    mailbox.done(found)
+            else:
+                mailbox.done(found)
+                assert b"INBOX.Processed" in moved[0]
 
 
 @pytest.mark.parametrize(

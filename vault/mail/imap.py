@@ -132,7 +132,7 @@ class ImapInbox:
 
     def __init__(self, box: _Box, server: Server) -> None:
         self._box, self._server = box, server
-        self._made = False
+        self._target: str | None = None
 
     def messages(self) -> Iterator[Arrived]:
         """Yield the messages, lowest UID first. Sizes are asked for before anything is read."""
@@ -149,13 +149,23 @@ class ImapInbox:
     def done(self, arrived: Arrived) -> None:
         """Move a message to the other folder."""
         with _explained(self._server):
+            if self._target is None:
+                self._target = self._processed()
             self._next()
-            if not self._made and not self._box.folder.exists(PROCESSED):
-                with suppress(MailboxFolderCreateError):
-                    self._box.folder.create(PROCESSED)
-            self._made = True
+            self._box.move(arrived.key, self._target)
+
+    def _processed(self) -> str:
+        """The folder's name here, made where it is missing: some servers allow folders below INBOX only."""
+        for name in (PROCESSED, f"INBOX.{PROCESSED}", f"INBOX/{PROCESSED}"):
             self._next()
-            self._box.move(arrived.key, PROCESSED)
+            if self._box.folder.exists(name):
+                return name
+            with suppress(MailboxFolderCreateError):
+                self._box.folder.create(name)
+                return name
+        raise UnavailableError(
+            f"The mail server {self._server.place} lets the vault make no folder {PROCESSED}: make it there."
+        )
 
     def _next(self) -> None:
         client: Any = self._box.client

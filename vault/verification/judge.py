@@ -34,7 +34,7 @@ class Recipient:
     name: str
     address: str
     totp_secret: bytes | None = field(default=None, repr=False)
-    """None for somebody who has not enrolled a phone."""
+    """None for somebody who has not enrolled a phone, empty where the secret can't be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,26 +187,13 @@ def _totp(
     reply: Reply, docket: Docket, sender: Recipient, run: RunState, typed: Sequence[str], now: datetime
 ) -> int | Refused | None:
     """The step of the TOTP; None where none is asked for."""
-    if docket.totp == "off" or (docket.totp == "enrolled" and sender.totp_secret is None):
+    secret = sender.totp_secret
+    if docket.totp == "off" or (docket.totp == "enrolled" and secret is None):
         return None
-    if sender.totp_secret is None:
-        return Refused(
-            "This site asks for a one-time code from a phone, and yours is not enrolled: `vault verify enrol` does it.",
-            sender.name,
-        )
-    if len(typed) != 1:
-        return Refused(
-            "The answer lacks the six digits that your phone shows. Send it again, with your code and these.",
-            sender.name,
-        )
     when = reply.written or now  # a mail may lie for hours until it is read
-    if not run.run.began <= when <= now + CLOCKS_APART:
-        return Refused(
-            "The mail's date lies before the report or in the future, so its one-time code can't be checked. Look at "
-            "this computer's clock and the vault's.",
-            sender.name,
-        )
-    step = totp_step(sender.totp_secret, typed[0], when.astimezone(UTC), docket.used.get(sender.name))
+    if trouble := _totp_trouble(secret, typed, run.run.began <= when <= now + CLOCKS_APART):
+        return Refused(trouble, sender.name)
+    step = totp_step(secret or b"", typed[0], when.astimezone(UTC), docket.used.get(sender.name))
     if step is None:
         return Refused(
             "The six digits are wrong, too old, or were used before. Send the answer again with new ones.",
@@ -214,6 +201,27 @@ def _totp(
             bad_totp=sender.name,
         )
     return step
+
+
+def _totp_trouble(secret: bytes | None, typed: Sequence[str], dated_well: bool) -> str:
+    """Why a TOTP can't be checked; empty where it can."""
+    if secret is None:
+        return "This site asks for a one-time code from a phone, and yours is not enrolled: `vault verify enrol` does it."
+    if not secret:
+        return (
+            "The secret of your one-time codes can't be read on the vault, so nobody can VERIFY under your name by "
+            "mail. Tell whoever looks after the vault."
+        )
+    if len(typed) != 1:
+        return (
+            "The answer lacks the six digits that your phone shows. Send it again, with your code and these."
+        )
+    if not dated_well:
+        return (
+            "The mail's date lies before the report or in the future, so its one-time code can't be checked. Look at "
+            "this computer's clock and the vault's."
+        )
+    return ""
 
 
 def _matches(reply: Reply, docket: Docket) -> Iterator[_Match]:

@@ -111,9 +111,17 @@ class Desk:
         damaged: list[Failure] = []
         return move_refs(all_repositories(self.root, damaged), self.docket.runs, self.pseudonyms)
 
+    def _secret(self, person: MailRecipient) -> bytes | None:
+        """The secret of a phone. One that can't be read silences its owner, and no alarm."""
+        try:
+            return read_totp_secret(person)
+        except ConfigError as error:
+            self.damaged.append(Failure("a phone's secret", str(error)))
+            return b""
+
     def _docket(self) -> Docket:
         verdicts = recorded(self.ledger)
-        people = [Recipient(each.name, each.address, read_totp_secret(each)) for each in self.mail.recipients]
+        people = [Recipient(each.name, each.address, self._secret(each)) for each in self.mail.recipients]
         names = {patient_id.casefold(): pseudonym for pseudonym, patient_id in self.patients.items()}
         runs = states(self.ledger, self.policy)
         known = {pseudonym for run in runs for pseudonym in run.patients}
