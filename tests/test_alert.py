@@ -265,6 +265,16 @@ def test_the_network_is_opened_only_where_there_is_something_to_do(vault: Verdic
     assert (gate.opened, gate.is_open) == (1, False)
 
 
+def test_a_network_that_a_killed_run_left_open_is_closed(vault: VerdictVault) -> None:
+    gate = Gate()
+    gate.is_open = True
+    alert(vault.config, now=NIGHT, events=gate)  # type: ignore[arg-type]
+    assert gate.is_open  # by somebody else, for all that the vault knows
+    (vault.folder / "lock.holder").write_text("4711\n")
+    alert(vault.config, now=NIGHT, events=gate)  # type: ignore[arg-type]
+    assert (gate.opened, gate.is_open) == (0, False)
+
+
 def test_no_network_and_no_mail_lose_no_alarm_and_pile_none_up(vault: VerdictVault) -> None:
     vault.night("4711")
     for minutes in (0, 10, 20):

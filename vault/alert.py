@@ -19,10 +19,11 @@ import pluggy
 from vault.config import Config
 from vault.errors import ExitCode, IntegrityError, LockedError, VaultError
 from vault.events import network
-from vault.lock import run_lock
+from vault.lock import left_by_a_crash, run_lock
 from vault.mail import outbox
 from vault.mail.transport import transport_of
 from vault.model import Failure
+from vault.procedure import close_what_a_crash_left_open
 from vault.verification.alarms import Alarm, due, last_seen, sent, waiting
 from vault.verification.deadline import clock_jumped
 from vault.verification.letters import letter
@@ -92,17 +93,26 @@ def alert(
     While another run is at work, it has the network: then nothing is read, and what is due waits for it in the outbox.
     Raises ConfigError without `[mail]`, VaultError when the vault itself is unfit.
     """
+    report, crashed = AlertReport(), left_by_a_crash(config.vault.root)
     try:
         with run_lock(config.vault.root):
-            return _alert(config, now, events, alone=True, read=read)
+            if crashed:
+                close_what_a_crash_left_open(config, events, report.failed)
+            return _alert(config, now, events, report, alone=True, read=read)
     except LockedError:
-        return _alert(config, now, events, alone=False, read=read)
+        return _alert(config, now, events, report, alone=False, read=read)
 
 
 def _alert(
-    config: Config, now: datetime, events: pluggy.PluginManager | None, *, alone: bool, read: bool
+    config: Config,
+    now: datetime,
+    events: pluggy.PluginManager | None,
+    report: AlertReport,
+    *,
+    alone: bool,
+    read: bool,
 ) -> AlertReport:
-    desk, report = Desk(config), AlertReport()
+    desk = Desk(config)
     report.failed += desk.damaged
     answers = desk.mail.imap is not None or desk.mail.answers is not None
     to_read = answers and (read or bool(waiting(desk.docket.runs, now)))

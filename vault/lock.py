@@ -13,11 +13,17 @@ from vault.errors import LockedError
 from vault.files import private_folder
 
 
+def left_by_a_crash(root: Path) -> bool:
+    """Whether the last run was killed, or one is at work: whoever gets the lock then knows which."""
+    return (root / "lock.holder").exists()
+
+
 @contextmanager
 def run_lock(root: Path) -> Iterator[None]:
     """Hold the vault's lock, or raise LockedError that names the process which does.
 
-    The lock is the kernel's (flock), released with its process. `lock.holder` beside it is for people only.
+    The lock is the kernel's (flock), released with its process. `lock.holder` beside it is for people,
+    and for `left_by_a_crash`.
     """
     private_folder(root)
     holder = root / "lock.holder"

@@ -206,7 +206,7 @@ def _totp(
 def _totp_trouble(secret: bytes | None, typed: Sequence[str], dated_well: bool) -> str:
     """Why a TOTP can't be checked; empty where it can."""
     if secret is None:
-        return "This site asks for a one-time code from a phone, and yours is not enrolled: `vault verify enrol` does it."
+        return "This site asks for a one-time code from a phone, and you have enrolled none: `vault verify enrol`."
     if not secret:
         return (
             "The secret of your one-time codes can't be read on the vault, so nobody can VERIFY under your name by "
