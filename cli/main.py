@@ -49,6 +49,7 @@ COMMANDS = {
     "hold": ("cli.hold:hold", "Keep a patient whatever retention says, or no longer."),
     "emergency": ("cli.emergency:emergency", "Declare an emergency, which freezes pruning, or end it."),
     "share": ("cli.share:share", "Prove that the share is fit (`share check`), and measure it."),
+    "keys": ("cli.keys:keys", "Who can open the share; add one, or encrypt everything anew."),
     "calibrate": ("cli.calibrate:calibrate", "Which attributes this ROIS changes by itself."),
     "demo": ("cli.demo:demo", "Two nights of a simulated department, in a folder of its own."),
 }

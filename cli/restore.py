@@ -79,7 +79,7 @@ def restore(
     patient_id = context.patient_id(patient) if patient is not None else None
     with context.progress() as progress:
         report = run_restore(
-            share, _identities(identity), to, patient_id=patient_id, signers=signers, progress=progress
+            share, read_identities(identity), to, patient_id=patient_id, signers=signers, progress=progress
         )
     if context.json:
         context.emit(report.as_json())
@@ -88,7 +88,8 @@ def restore(
     context.exit(report.exit_code)
 
 
-def _identities(path: Path) -> Identities:
+def read_identities(path: Path) -> Identities:
+    """Read an age identity file that the command line names. Raises ConfigError."""
     from vault.share.envelope import parse_identities
 
     try:

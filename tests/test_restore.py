@@ -311,7 +311,7 @@ def test_killed_anywhere_the_next_run_finishes(made: SharedVault, share: Path, t
     assert not (tmp_path / "new/restoring").exists()
 
 
-@pytest.mark.parametrize("at", range(1, 40, 3))
+@pytest.mark.parametrize("at", range(1, 40, 6))
 def test_ended_at_any_write_the_next_run_finishes(
     made: SharedVault, share: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:

@@ -28,6 +28,7 @@ from vault.keys import read_pseudonym_key
 from vault.mail import handover
 from vault.model import Failure
 from vault.progress import Progress, Silent
+from vault.recipients import pinned
 from vault.share import layout, manifest
 from vault.share.backend import share_of
 from vault.share.envelope import parse_recipients
@@ -74,6 +75,12 @@ def _seal(
     config: Config, outbox: Outbox, others: Sequence[BareRepository], result: Delivery, progress: Progress
 ) -> list[Mark]:
     key = read_pseudonym_key(config.vault.pseudonym_key)
+    try:
+        pinned(config)
+    except VaultError as error:
+        result.failed.append(Failure("recipients", str(error)))
+        result.integrity |= isinstance(error, IntegrityError)
+        return []
     damaged: list[Failure] = []
     ledger = Ledger(config.vault.root).repository
     overview = Overview.open(config.vault.root)
@@ -81,7 +88,7 @@ def _seal(
     repositories += [overview] if overview and all(one.path != overview.path for one in others) else []
     repositories += [ledger] if ledger else []
     result.failed.extend(damaged)
-    result.integrity = bool(damaged)
+    result.integrity |= bool(damaged)
     before = last_manifest(outbox.folder)
     entries = [entry for failure in damaged if (entry := _as_before(before, f"{FOLDER}/{failure.subject}"))]
     marks: list[Mark] = []

@@ -48,6 +48,7 @@ from vault.model import Anomaly, Failure, ObjectKey, PatientID, PatientOutcome, 
 from vault.normal.volatile import extended
 from vault.procedure import began, close_what_a_crash_left_open, guests, new_run, tidy
 from vault.progress import Progress, Silent
+from vault.recipients import pinned
 from vault.report.accounts import FOLDER, Account, PatientAccount
 from vault.report.rendered import begin, page_of, render_what_is_missing
 from vault.retention.prune import Pruning
@@ -292,8 +293,10 @@ class _Sync:
         return Account(patients, tuple(report.failed))
 
     def _job(self, inbox: Inbox, run: RunID, *, resumed: bool) -> Job:
-        recipients = self._config.vault.recipients
-        sealing = Sealing(self._outbox.folder, recipients, self._key) if self._config.share else None
+        sealing = None
+        if self._config.share:
+            with suppress(VaultError):  # recipients that nobody pinned: the delivery says so
+                sealing = Sealing(self._outbox.folder, pinned(self._config), self._key)
         return Job(self._night(run, resumed=resumed), inbox.folder, sealing, rules=self._config.path.parent)
 
     def _night(self, run: RunID, *, resumed: bool) -> Night:

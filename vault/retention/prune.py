@@ -37,6 +37,7 @@ from vault.lock import run_lock
 from vault.model import Failure, RunID
 from vault.procedure import new_run, tidy
 from vault.progress import Progress, Silent
+from vault.recipients import pinned
 from vault.retention import removals, standing
 from vault.retention.copies import remove_copies
 from vault.retention.facts import OVERVIEW, Facts, day_in, gather, policy
@@ -206,7 +207,7 @@ class Pruning:
         """Seal the few files that the rewrite made, so that the rest of the history need not be sealed again."""
         outbox = open_outbox(self._root)
         key = read_pseudonym_key(self._config.vault.pseudonym_key)
-        recipients = parse_recipients(self._config.vault.recipients)
+        recipients = parse_recipients(pinned(self._config))
         for oid in sorted(result.added):
             with repository.stream(oid) as blob:
                 outbox.seal(layout.blob_name(key, oid), blob, repository.size(oid), recipients)
