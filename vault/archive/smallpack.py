@@ -40,7 +40,7 @@ def encode(objects: Sequence[GitObject]) -> bytes:
     """Return the pack of these objects, in their order."""
     parts = [_MAGIC, len(objects).to_bytes(4, "big")]
     for item in objects:
-        parts += [entry_header(KINDS[item.kind], len(item.data)), *_stored(item.data)]
+        parts += [entry_header(KINDS[item.kind], len(item.data)), *stored(item.data)]
     body = b"".join(parts)
     return body + hashlib.sha1(body, usedforsecurity=False).digest()
 
@@ -71,7 +71,12 @@ def decode(pack: bytes) -> Iterator[GitObject]:
         raise _damaged()
 
 
-def _stored(data: bytes) -> Iterator[bytes]:
+def stored_blob(data: bytes) -> list[bytes]:
+    """Return the pieces of the pack entry of a blob that is in memory, and was hashed there."""
+    return [entry_header(KINDS["blob"], len(data)), *stored(data)]
+
+
+def stored(data: bytes) -> Iterator[bytes]:
     """Yield a zlib stream (RFC 1950) that stores `data` as it is."""
     yield b"\x78\x01"
     for start in range(0, len(data) or 1, _BLOCK):

@@ -108,6 +108,8 @@ class Fetcher:
 
     def _packed(self, key: bytes, oid: str, workspace: Path, stored: bool) -> Fetched:
         blob = self.blob(key, oid, workspace)
+        if isinstance(blob, Bytes) and stored:
+            return Fetched(oid, blob.sha256, blob.size, smallpack.stored_blob(blob.data))
         entry = entry_chunks(PackObject(oid, "blob", blob), stored=stored)
         if isinstance(blob, Bytes):
             return Fetched(oid, blob.sha256, blob.size, list(entry))
