@@ -15,6 +15,7 @@ import pyrage
 import pytest
 from share_kit import SharedVault, refs
 
+from cli.main import main
 from vault.archive.bare import BareRepository
 from vault.archive.repository import PatientRepository, all_repositories
 from vault.config import load
@@ -340,6 +341,24 @@ def test_ended_at_any_write_the_next_run_finishes(
     monkeypatch.undo()
     assert run(made, share, tmp_path / "new").exit_code == ExitCode.DONE
     assert refs(tmp_path / "new") == refs(made.folder)
+
+
+def test_what_the_command_says(
+    made: SharedVault, share: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blob(made, share, "4711", "dicom/CT/1.2/1.2.0.dcm").unlink()
+    asked = ["restore", "--from", str(share), "--identity", str(made.identity), "--to", str(tmp_path / "new")]
+    assert main(asked) == 4
+    said = capsys.readouterr().out
+    assert "patient 4711: NOT RESTORED" in said
+    assert "the share does not have v1/blobs/" in said
+    assert "3 of 4 repositories" in said
+    assert "signed by SHA256:" in said
+    assert "1. " in said
+    assert main([*asked[:-1], str(tmp_path / "other"), "--patient", WEIRD]) == 0
+    assert "1 of 1 repositories" in capsys.readouterr().out
+    assert main([*asked[:4], str(share / "nothing"), *asked[5:]]) == 2
+    assert "--identity" in capsys.readouterr().err
 
 
 def test_no_name_of_a_patient_is_in_what_fails(made: SharedVault, share: Path, tmp_path: Path) -> None:

@@ -112,6 +112,21 @@ def test_wrong_credentials_are_said(server: SmbServer, folder: Path) -> None:
     assert "wrong" not in str(caught.value)
 
 
+def test_an_account_that_is_locked_tonight_delivers_once_it_is_not(
+    server: SmbServer, folder: Path, tmp_path: Path
+) -> None:
+    vault = vault_for(server, tmp_path, "/backup")
+    vault.night("4711", 1, objects=1)
+    server.disable_account(disabled=True)
+    try:
+        failed = vault.deliver().failed
+    finally:
+        server.disable_account(disabled=False)
+    assert "refuses the account" in failed[0].reason
+    assert "password_file" in failed[0].reason
+    assert vault.deliver().failed == []
+
+
 def test_a_server_that_is_not_there_is_said() -> None:
     from peers import free_port
 

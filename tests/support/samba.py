@@ -73,6 +73,12 @@ class SmbServer:
         os.killpg(self.process.pid, 9)
         self.process.wait()
 
+    def disable_account(self, *, disabled: bool) -> None:
+        """Let the account log on no more, or again."""
+        flags = "[D]" if disabled else "[]"
+        command = ["pdbedit", "-s", self.config, "-r", "-u", self.user, "-c", flags]
+        subprocess.run(command, check=True, capture_output=True)
+
     def restart(self) -> None:
         """Start it again on the same port."""
         stop(self.process)
