@@ -20,8 +20,8 @@ from vault.share import envelope, layout
 from vault.share.backend import Share, ShareUnavailableError
 from vault.share.envelope import Identities
 
-AT_ONCE = 4
-"""Files fetched at the same time: they wait for the disk, or for the network, together."""
+AT_ONCE = 2
+"""Files of one repository fetched at the same time: one waits for the disk, or the network, while another is opened."""
 
 IN_MEMORY = 1 << 20
 """Bytes of ciphertext up to which a file is opened in memory; a larger one goes through a file of our own."""
