@@ -238,6 +238,25 @@ def test_a_share_that_is_away_or_append_only_gets_the_removal_later(place, monke
     assert on_share(place, marker("A")) == []
 
 
+def test_an_object_lock_is_no_failure_and_its_end_is_said(place, monkeypatch):
+    from vault.errors import ShareError
+    from vault.share.folder import FolderShare
+
+    place.night(LAST + 34, ["B"])
+    with monkeypatch.context() as patch:
+
+        def refuse(self: FolderShare, name: str) -> None:
+            raise ShareError("locked")
+
+        patch.setattr(FolderShare, "remove", refuse)
+        patch.setattr(FolderShare, "locked_until", lambda self, name: place.at(100), raising=False)
+        report = place.night(LAST + 35, ["B"])
+    assert (report.gone, report.failed, report.exit_code) == (["A"], [], 0)
+    assert report.waiting > 3
+    assert f"{place.at(100):%Y-%m-%d}" in report.refused
+    assert report.as_json()["share"]["expires"] == place.at(100).isoformat()
+
+
 def test_a_repository_that_was_lost_keeps_its_ciphertexts(place):
     place.night(LAST + 34, ["B"])
     shutil.rmtree(PatientRepository.open(place.root, "B").path)

@@ -114,6 +114,7 @@ class Pruning:
         made = plan(self._facts.night, self._facts.observed, policy(config))
         names = {name: self._facts.patient_id(name) for name in self._facts.repositories}
         self.report = PruneReport(made, names)
+        self._to_seal: list[tuple[BareRepository, Rewritten]] = []
 
     @property
     def plan(self) -> Plan:
@@ -194,8 +195,8 @@ class Pruning:
         ) as result:
             if result:
                 self._remember(task, result)
-        if result and result.to_share and self._config.share:
-            self._seal(task.repository, result)
+        if result and result.to_share:
+            self._to_seal.append((task.repository, result))
         return result
 
     def _remember(self, task: _Task, result: Rewritten) -> None:
@@ -203,23 +204,26 @@ class Pruning:
             key = read_pseudonym_key(self._config.vault.pseudonym_key)
             removals.remember(self._root, f"{self._run}-{task.name}", key, result.gone)
 
-    def _seal(self, repository: BareRepository, result: Rewritten) -> None:
-        """Seal the few files that the rewrite made, so that the rest of the history need not be sealed again."""
+    def _seal(self) -> None:
+        """Seal the few files that rewrites made, so that the rest of those histories need not be sealed again."""
         outbox = open_outbox(self._root)
         key = read_pseudonym_key(self._config.vault.pseudonym_key)
         recipients = parse_recipients(pinned(self._config))
-        for oid in sorted(result.added):
-            with repository.stream(oid) as blob:
-                outbox.seal(layout.blob_name(key, oid), blob, repository.size(oid), recipients)
+        for repository, result in self._to_seal:
+            for oid in sorted(result.added):
+                with repository.stream(oid) as blob:
+                    outbox.seal(layout.blob_name(key, oid), blob, repository.size(oid), recipients)
         outbox.keep()
-        for name, oid in result.to_share.items():
-            repository.set_ref(name, oid)
+        for repository, result in self._to_seal:
+            for name, oid in result.to_share.items():
+                repository.set_ref(name, oid)
 
     def _share(self, changed: bool) -> None:
         """Bring the new state to the share, then remove what it need not have any more."""
         if not changed and not waiting(self._root):
             return
         with self._said("share"):
+            self._seal()
             removals.withdraw(self._config)
             overview = Overview.open(self._root)
             delivered = to_share(

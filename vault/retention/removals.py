@@ -9,6 +9,7 @@ not pruned, has everything on the share still. A share that lets nobody remove k
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 import pluggy
@@ -81,6 +82,21 @@ def _remove(config: Config, share: Share, names: set[str], report: PruneReport) 
             report.refused = str(error)
             kept.add(name)
         except ShareError as error:
-            report.failed.append(Failure("share", str(error)))
             kept.add(name)
+            if until := _locked_until(share, name):
+                report.expires = max(until, report.expires or until)
+            else:
+                report.failed.append(Failure("share", str(error)))
+    if report.expires and kept and not report.refused:
+        report.refused = f"the object store's lock keeps them, the last until {report.expires:%Y-%m-%d}"
     return kept & names
+
+
+def _locked_until(share: Share, name: str) -> datetime | None:
+    """Until when an object store lets nobody remove a file; None for every other reason."""
+    ask = getattr(share, "locked_until", None)
+    try:
+        until = ask(name) if ask else None
+    except ShareError:
+        return None
+    return until if isinstance(until, datetime) else None

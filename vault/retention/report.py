@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
 from vault.errors import ExitCode
@@ -27,6 +28,8 @@ class PruneReport:
     """Ciphertexts that nothing needs any more and that are still there."""
     refused: str = ""
     """Why they are: the share is away, or lets nobody remove anything."""
+    expires: datetime | None = None
+    """When an object store lets go of the last of them."""
     failed: list[Failure] = field(default_factory=list)
     integrity: bool = False
     """A repository is not what it must be."""
@@ -60,6 +63,11 @@ class PruneReport:
             "announced": self.announced,
             "gone": self.gone,
             "shortened": self.shortened,
-            "share": {"removed": self.removed, "waiting": self.waiting, "refused": self.refused or None},
+            "share": {
+                "removed": self.removed,
+                "waiting": self.waiting,
+                "refused": self.refused or None,
+                "expires": self.expires.isoformat() if self.expires else None,
+            },
             "failed": [asdict(failure) for failure in self.failed],
         }
