@@ -42,6 +42,7 @@ COMMANDS = {
     "show": ("cli.show:show", "One object of a patient, as text or as the bytes received."),
     "export": ("cli.export:export", "Write patients' exact files to a folder, and prove that they are."),
     "restore": ("cli.restore:restore", "Everything back from the share and an identity alone."),
+    "audit": ("cli.audit:audit", "Whether histories, ledger and share are what they must be."),
     "prune": (
         "cli.prune:prune",
         "Let go who is no longer treated; --dry-run says who, when and why not yet.",

@@ -107,6 +107,10 @@ class BareRepository:
         """Return the id of the commit that a person means; raises UsageError that says what is allowed."""
         return history.Revisions(self._repository, self.ref, self.log).resolve(revision)
 
+    def raw_commit(self, oid: str) -> bytes:
+        """Return a commit as it is stored. Raises IntegrityError when it is missing or damaged."""
+        return self._objects.raw(oid, "commit")
+
     def verify_commit(self, oid: str, allowed: frozenset[bytes]) -> bytes:
         """Check a commit's signature against `signing.allowed_keys`; returns the key. Raises IntegrityError."""
         return signing.verify(*history.signed_parts(self._objects.raw(oid, "commit")), allowed)

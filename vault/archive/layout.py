@@ -23,6 +23,8 @@ _SETTINGS = {
     "receive.denyNonFastForwards": "true",
     "receive.denyDeletes": "true",
 }
+_SIGNERS = "gpg.ssh.allowedsignersfile"
+_MAY_BE = {"gpg.format", _SIGNERS, "vault.patient"}
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\b": "\\b"})
 
 
@@ -50,6 +52,28 @@ def create(path: Path, settings: Mapping[str, str]) -> None:
             f"A new repository could not be written ({error.strerror}); check that the vault's disk is mounted, "
             "has free space and is writable, then run again."
         ) from error
+
+
+def foreign_settings(path: Path) -> list[str] | None:
+    """Return the settings in a repository's configuration that the vault did not make; None where it is damaged.
+
+    A file of signers that is not there counts, too: `git verify-commit` would know nobody.
+    """
+    import pygit2  # noqa: PLC0415  # making a repository does not need it
+
+    try:
+        found = {entry.name: entry.value for entry in pygit2.Config(str(path / "config"))}
+    except (OSError, UnicodeDecodeError, pygit2.GitError):
+        return None
+    ours = {name.lower(): value for name, value in _SETTINGS.items()}
+    if (
+        any(found.get(name) != value for name, value in ours.items())
+        or found.get("gpg.format", "ssh") != "ssh"
+    ):
+        return None
+    foreign = sorted(found.keys() - ours.keys() - _MAY_BE)
+    signers = found.get(_SIGNERS)
+    return foreign if signers is None or Path(signers).is_file() else [*foreign, _SIGNERS]
 
 
 def config_text(settings: Mapping[str, str]) -> str:

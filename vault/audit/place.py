@@ -1,0 +1,78 @@
+"""The vault's folder: whom its files are open to, and whether its keys are the right ones."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from vault.archive.signing import Signer, allowed_keys
+from vault.audit.findings import Finding, Level
+from vault.config import Config
+from vault.errors import VaultError
+from vault.keys import public_key
+
+_EMPTY = {"vault.lock", "lock", "lock.holder"}
+"""Files without content, which may be open to others."""
+
+
+def permissions(root: Path) -> Iterator[Finding]:
+    """Yield what other users can read or write. Links are not followed."""
+    open_to_others = 0
+    for folder, folders, files in os.walk(root):
+        for name in (*folders, *files):
+            mode = Path(folder, name).lstat().st_mode
+            open_to_others += bool(
+                name not in _EMPTY
+                and not stat.S_ISLNK(mode)
+                and stat.S_IMODE(mode) & 0o077
+                and _private(folder, root)
+            )
+    if open_to_others:
+        yield Finding(
+            Level.WARNING,
+            ".",
+            f"{open_to_others} files and folders are open to other users of this computer",
+            f"Run: chmod -R go= {root}",
+        )
+
+
+def _private(folder: str, root: Path) -> bool:
+    """Whether patients' data lie there: what a site puts beside them is its own business."""
+    relative = Path(folder).relative_to(root).parts
+    return bool(relative) and relative[0] in {
+        "repos", "ledger.git", "overview.git", "inbox", "hourly", "outbox", "quarantine", "reports", "today",
+        "mail", "keys",
+    }  # fmt: skip
+
+
+def keys(config: Config) -> Iterator[Finding]:
+    """Yield what is wrong with the keys. What only another vault would have is as bad as what is not there."""
+    signers = config.vault.signing_key.parent / "allowed_signers"
+    try:
+        if Signer.load(config.vault.signing_key).public not in allowed_keys(signers):
+            yield Finding(
+                Level.INTEGRITY,
+                "keys",
+                "the signing key is none of the allowed signers",
+                "Bring both back from your backup.",
+            )
+    except VaultError as error:
+        yield Finding(Level.INTEGRITY, "keys", str(error), "Bring it back from your backup.")
+    identity = config.vault.identity
+    if identity is not None and identity.exists() and not _opens(identity, config.vault.recipients):
+        yield Finding(
+            Level.INTEGRITY,
+            "keys",
+            "the identity is none of [vault] recipients, so it opens nothing on the share",
+            "Bring it back from its safe.",
+        )
+
+
+def _opens(identity: Path, recipients: Collection[str]) -> bool:
+    try:
+        lines = identity.read_text("utf-8").splitlines()
+        return any(public_key(line) in recipients for line in lines if line.startswith("AGE-SECRET-KEY-"))
+    except (ValueError, OSError):
+        return False
