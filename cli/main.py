@@ -43,6 +43,7 @@ COMMANDS = {
     "export": ("cli.export:export", "Write patients' exact files to a folder, and prove that they are."),
     "restore": ("cli.restore:restore", "Everything back from the share and an identity alone."),
     "audit": ("cli.audit:audit", "Whether histories, ledger and share are what they must be."),
+    "repair": ("cli.repair:repair", "A patient's damaged repository, healed from the share."),
     "prune": (
         "cli.prune:prune",
         "Let go who is no longer treated; --dry-run says who, when and why not yet.",

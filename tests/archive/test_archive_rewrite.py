@@ -250,11 +250,11 @@ def failing(
         step("exchange")
         return exchange and real_exchange(one, two)
 
-    real_exchange = swap._exchange
+    real_exchange = swap.exchange
     with monkeypatch.context() as patch:
         for name in STEPS:
             patch.setattr(os, name, wrap(name))
-        patch.setattr(swap, "_exchange", exchanging)
+        patch.setattr(swap, "exchange", exchanging)
         yield calls
 
 

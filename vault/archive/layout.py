@@ -42,7 +42,7 @@ def create(path: Path, settings: Mapping[str, str]) -> None:
         shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
         for folder in ("objects/info", "objects/pack", "refs/heads", "refs/vault"):
             private_folder(unfinished / folder)
-        write_file(unfinished / "config", config_text({**_SETTINGS, **settings}).encode())
+        write_file(unfinished / "config", configuration(settings))
         write_file(unfinished / "HEAD", b"ref: refs/heads/main\n")
         unfinished.rename(path)
         sync_folder(path.parent)
@@ -52,6 +52,11 @@ def create(path: Path, settings: Mapping[str, str]) -> None:
             f"A new repository could not be written ({error.strerror}); check that the vault's disk is mounted, "
             "has free space and is writable, then run again."
         ) from error
+
+
+def configuration(settings: Mapping[str, str]) -> bytes:
+    """Return the configuration file of a repository with these settings beside those that all have."""
+    return config_text({**_SETTINGS, **settings}).encode()
 
 
 def foreign_settings(path: Path) -> list[str] | None:

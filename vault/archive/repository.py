@@ -13,6 +13,7 @@ from vault.archive.bare import BareRepository, Edits
 from vault.archive.objects import sha256
 from vault.archive.signing import Signer
 from vault.errors import DAMAGED, IntegrityError, VaultError
+from vault.files import write_file
 from vault.model import Failure
 from vault.names import safe_name
 
@@ -64,12 +65,16 @@ class PatientRepository(BareRepository):
         """
         if not patient_id or "\0" in patient_id:
             raise VaultError("A patient ID is empty or holds a zero byte; nothing can be filed under it.")
-        settings = {"gpg.format": "ssh"}
-        if allowed_signers:
-            settings["gpg.ssh.allowedSignersFile"] = str(allowed_signers.absolute())
         path = _path(root, patient_id)
-        layout.create(path, {**settings, _PATIENT: patient_id})
+        layout.create(path, _settings(patient_id, allowed_signers))
         return cls(path, patient_id)
+
+    @staticmethod
+    def configure(path: Path, patient_id: str, allowed_signers: Path) -> None:
+        """Write a repository's configuration anew, as one that was made elsewhere needs. Raises OSError."""
+        write_file(
+            path / "config", layout.configuration(_settings(patient_id, allowed_signers)), replace=True
+        )
 
     def commit(
         self,
@@ -110,6 +115,13 @@ class PatientRepository(BareRepository):
     def _sha256(self, oid: str) -> str:
         with self.stream(oid) as source:
             return sha256(source)
+
+
+def _settings(patient_id: str, allowed_signers: Path | None) -> dict[str, str]:
+    settings = {"gpg.format": "ssh"}
+    if allowed_signers:
+        settings["gpg.ssh.allowedSignersFile"] = str(allowed_signers.absolute())
+    return {**settings, _PATIENT: patient_id}
 
 
 def all_repositories(root: Path, damaged: list[Failure] | None = None) -> Iterator[PatientRepository]:

@@ -38,7 +38,7 @@ def put_in_place(path: Path) -> None:
     which `settle` mends. Raises OSError.
     """
     new = beside(path)
-    if not _exchange(new, path):
+    if not exchange(new, path):
         aside = path.parent / f"{_SET_ASIDE}{path.name}"
         path.rename(aside)
         new.rename(path)
@@ -88,8 +88,8 @@ def _named(folder: Path, prefix: str) -> Iterator[Path]:
         yield from sorted(path for path in folder.glob(f"{prefix}*") if path.is_dir())
 
 
-def _exchange(one: Path, two: Path) -> bool:
-    """Exchange two names; False where the file system can't. Raises OSError for anything else."""
+def exchange(one: Path, two: Path) -> bool:
+    """Exchange two names in one step; False where the file system can't. Raises OSError for anything else."""
     result = _LIBC.renameat2(
         _AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(two), ctypes.c_uint(_RENAME_EXCHANGE)
     )

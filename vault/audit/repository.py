@@ -14,8 +14,8 @@ from vault.errors import VaultError
 from vault.share.mirror import BRANCHES, is_mark
 
 RESTORE = (
-    "Bring it back from the share: `vault restore` into an empty folder, and copy it from there. Move the damaged one "
-    "away before, and keep it for whoever investigates."
+    "`vault repair PATIENT --from-share` brings a patient's back and keeps the damaged one; `vault restore` into an "
+    "empty folder brings any."
 )
 
 _EXPECTED = {"config", "HEAD", "objects", "refs", "packed-refs", LOCK}

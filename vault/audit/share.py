@@ -146,11 +146,11 @@ def contents(
     fetcher = Fetcher(share, identities)
     with tempfile.TemporaryDirectory(dir=private_folder(work)) as folder:
         blobs = [each.oid for each in files if each.kind == "blob"]
-        for oid, found in fetcher.blobs(key, blobs, Path(folder)):
+        for oid, found in fetcher.blobs(key, blobs, Path(folder), lambda: True):
             if isinstance(found, VaultError):
                 yield Finding(Level.INTEGRITY, SUBJECT, f"{layout.blob_name(key, oid)}: {found}", _AGAIN)
-            elif isinstance(path := getattr(found, "path", None), Path):
-                path.unlink(missing_ok=True)
+            elif found.file:
+                found.file.unlink()
             done()
         for each in files:
             if each.kind != "blob":

@@ -33,6 +33,11 @@ def remove_copies(
         shows = bool(pseudonyms) and (run is None or bool(pseudonyms & run["patients"].keys()))
         if _older(folder.name, now - window) or shows:
             shutil.rmtree(folder)
+    for folder in _children(root / "damaged"):  # what `vault repair` set aside
+        if _older(folder.name, now - window) or any(
+            folder.name.endswith(f"-{safe_name(patient_id)}.git") for _, patient_id in gone
+        ):
+            shutil.rmtree(folder)
     for name in LETTERS:  # older than the window, nobody waits for them any more
         for path in _children(root / name):
             if path.is_file() and datetime.fromtimestamp(path.stat().st_mtime, UTC) < now - window:

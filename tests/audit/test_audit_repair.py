@@ -1,0 +1,80 @@
+"""A damaged repository is healed from the share, or left as it is; nothing is deleted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from retention_kit import ToldVault
+from test_audit import copied, full, sound  # noqa: F401  # the fixture
+
+from vault.archive.repository import PatientRepository
+
+
+@pytest.fixture
+def place(sound: ToldVault, tmp_path: Path) -> ToldVault:  # noqa: F811
+    return copied(sound, tmp_path)
+
+
+def repair(place: ToldVault, patient: str = "A"):
+    return place.made.command("repair", patient, "--from-share")
+
+
+def damage(path: Path) -> None:
+    for pack in path.glob("objects/pack/*.pack"):
+        pack.chmod(0o600)
+        with pack.open("r+b") as file:
+            file.seek(pack.stat().st_size // 2)
+            file.write(os.urandom(8))
+
+
+def test_a_damaged_repository_is_healed_and_kept_aside(place):
+    path = place.root / "repos" / "A.git"
+    tips = {branch: PatientRepository.open(place.root, "A").tip(branch) for branch in ("main", "hourly")}
+    damage(path)
+    assert full(place).integrity
+    done = repair(place)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert full(place).findings == []
+    healed = PatientRepository.open(place.root, "A")
+    assert {branch: healed.tip(branch) for branch in tips} == tips
+    assert healed.ref("refs/vault/verified") == tips["main"]
+    assert len(list((place.root / "damaged").glob("*-A.git"))) == 1
+    assert not (place.root / "repair").exists()
+    assert "Nothing is wrong" in repair(place).stdout
+    assert "Nothing is wrong" in repair(place, "B").stdout
+
+
+@pytest.mark.parametrize("how", ["missing", "behind", "foreign"])
+def test_missing_rewound_or_with_a_hook_it_is_healed_too(place, how):
+    path = place.root / "repos" / "A.git"
+    repository = PatientRepository.open(place.root, "A")
+    if how == "missing":
+        shutil.rmtree(path)
+    elif how == "behind":
+        (path / "refs/heads/main").write_text(repository.commit_info(repository.tip()).parent + "\n")
+    else:
+        (path / "hooks").mkdir()
+    assert repair(place).returncode == 0
+    assert full(place).findings == []
+
+
+def test_a_share_that_has_another_state_changes_nothing(place):
+    path = place.root / "repos" / "A.git"
+    damage(path)
+    before = {each: each.read_bytes() for each in path.rglob("*") if each.is_file()}
+    for each in place.share.glob("v1/history/*"):
+        each.write_bytes(each.read_bytes()[:-1])
+    done = repair(place)
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "nothing was changed" in done.stderr
+    assert {each: each.read_bytes() for each in path.rglob("*") if each.is_file()} == before
+    assert not (place.root / "damaged").exists()
+
+
+def test_nobody_is_invented(place):
+    done = repair(place, "nobody")
+    assert done.returncode == 2
+    assert "nothing to repair" in done.stderr
