@@ -36,7 +36,7 @@ from vault.config import Config
 from vault.delivery import open_outbox
 from vault.errors import ConfigError, IntegrityError, VaultError
 from vault.events import network
-from vault.inventory import site_files
+from vault.inventory import last_manifest, site_files
 from vault.keys import Pseudonyms, read_pseudonym_key
 from vault.model import Failure
 from vault.progress import Progress, Silent
@@ -227,15 +227,15 @@ class _Audit:
         due = [each for each in there if self._due(each.name)]
         self._progress.start("Checking the share", len(due))
         self._found.extend(share.lengths(place_, due, self._in_time))
+        work = self._root / "work"
         if self._full and identities:
             self._found.extend(share.newest_manifest(place_, identities, allowed))
+            self._found.extend(share.site_files(place_, self._of_manifest(), identities, self._key, work))
             broken = {
                 finding.text.partition(":")[0] for finding in self._found if finding.subject == share.SUBJECT
             }
             whole = [each for each in there if each.name not in broken]
-            self._found.extend(
-                share.contents(place_, whole, identities, self._key, self._root / "work", self._opened)
-            )
+            self._found.extend(share.contents(place_, whole, identities, self._key, work, self._opened))
 
     def _opened(self) -> None:
         self._report.opened += 1
@@ -244,7 +244,13 @@ class _Audit:
     def _ignored(self) -> Iterator[str]:
         """What may be there although no history needs it: files of the site, and what is still to be removed."""
         yield from (layout.blob_name(self._key, blob.oid) for blob in site_files(self._config).values())
+        yield from (layout.blob_name(self._key, oid) for oid in self._of_manifest())
         yield from names_in(lists(self._root))
+
+    def _of_manifest(self) -> list[str]:
+        """Ids of the site's files that the newest manifest names: a restore needs them."""
+        last = last_manifest(self._root / "outbox")
+        return sorted(set(last.files.values())) if last else []
 
     def _identities(self) -> Identities | None:
         path: Path | None = self._config.vault.identity

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -156,6 +156,21 @@ def contents(
             if each.kind != "blob":
                 yield from _commit(fetcher, each)
                 done()
+
+
+def site_files(
+    share: Share, oids: Iterable[str], identities: Identities, key: bytes, work: Path
+) -> Iterator[Finding]:
+    """Open the files of the site that a restore brings back. Raises ShareUnavailableError, OSError."""
+    fetcher = Fetcher(share, identities)
+    with tempfile.TemporaryDirectory(dir=private_folder(work)) as folder:
+        for oid in oids:
+            try:
+                fetcher.blob(key, oid, Path(folder))
+            except ShareUnavailableError:
+                raise
+            except VaultError as error:
+                yield Finding(Level.INTEGRITY, SUBJECT, f"{layout.blob_name(key, oid)}: {error}", _AGAIN)
 
 
 def _commit(fetcher: Fetcher, each: Expected) -> Iterator[Finding]:
