@@ -7,6 +7,7 @@ import stat
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from vault.archive.history import EMAIL
 from vault.archive.signing import Signer, allowed_keys
 from vault.audit.findings import Finding, Level
 from vault.config import Config
@@ -51,11 +52,15 @@ def keys(config: Config) -> Iterator[Finding]:
     """Yield what is wrong with the keys. What only another vault would have is as bad as what is not there."""
     signers = config.vault.signing_key.parent / "allowed_signers"
     try:
-        if Signer.load(config.vault.signing_key).public not in allowed_keys(signers):
+        signer = Signer.load(config.vault.signing_key)
+        ours = signer.public in allowed_keys(signers)
+        if not ours or not any(
+            _for_git(line, signer.public_line) for line in signers.read_text("utf-8").splitlines()
+        ):
             yield Finding(
                 Level.INTEGRITY,
                 "keys",
-                "the signing key is none of the allowed signers",
+                "the signing key is none of the allowed signers, as stock git reads them",
                 "Bring both back from your backup.",
             )
     except VaultError as error:
@@ -68,6 +73,13 @@ def keys(config: Config) -> Iterator[Finding]:
             "the identity is none of [vault] recipients, so it opens nothing on the share",
             "Bring it back from its safe.",
         )
+
+
+def _for_git(line: str, public: str) -> bool:
+    """Whether a line of the file allows this key to sign commits in the vault's name, as `ssh-keygen(1)` reads it."""
+    names, _, rest = line.partition(" ")
+    options = rest.partition(public)[0].strip()
+    return names == EMAIL and public in rest and options in ("", 'namespaces="git"')
 
 
 def _opens(identity: Path, recipients: Collection[str]) -> bool:

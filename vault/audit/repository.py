@@ -10,6 +10,7 @@ from vault.archive.bare import LOCK, BareRepository
 from vault.archive.gitaccess import run_git
 from vault.archive.layout import foreign_settings
 from vault.audit.findings import Finding, Level
+from vault.audit.packs import read_packs
 from vault.errors import VaultError
 from vault.share.mirror import BRANCHES, is_mark
 
@@ -50,11 +51,15 @@ def structure(repository: BareRepository, subject: str, allowed: frozenset[bytes
 def contents(repository: BareRepository, subject: str) -> Iterator[Finding]:
     """Read everything: every object against its id, every file against its `SHA256SUMS`. Yields what is wrong."""
     try:
-        run_git(repository.path, ["fsck", "--strict", "--full", "--no-dangling", "--no-reflogs"])
+        packed = read_packs(repository.path)
+        if packed.foreign:
+            run_git(repository.path, ["fsck", "--strict", "--full", "--no-dangling", "--no-reflogs"])
         for branch in BRANCHES:
             tree = repository.tree(repository.tip(branch))
             if sums.NAME in tree:
-                sums.check(tree, repository.read, repository.digest)
+                sums.check(
+                    tree, repository.read, lambda oid: packed.sha256.get(oid) or repository.digest(oid)
+                )
     except VaultError as error:
         yield Finding(Level.INTEGRITY, subject, str(error), RESTORE)
     except OSError as error:
