@@ -255,10 +255,25 @@ def files_of(place: ToldVault) -> list[Path]:
 
 
 def _says_the_same(path: Path, one: bytes, two: bytes) -> bool:
-    """White space at the end of a line makes it no other, nor does upper case a ref."""
+    """White space at the end of a line makes it no other, nor does upper case a ref or the name of a setting."""
+    if path.name == "config":
+        return _settings(one) == _settings(two) is not None
     if "refs" in path.parts:
         return one.strip().lower() == two.strip().lower()
     return path.parent.name == "keys" and one.strip() == two.strip()
+
+
+def _settings(data: bytes) -> set[bytes] | None:
+    """What git reads in a configuration; a file of signers that is there, and the right one, is none of its own."""
+    words = ["git", "config", "--file", "-", "--list"]
+    done = subprocess.run(words, input=data, capture_output=True, check=False)
+    if done.returncode:
+        return None
+    lines = set(done.stdout.splitlines())
+    key = b"gpg.ssh.allowedsignersfile="
+    return {
+        line for line in lines if not (line.startswith(key) and Path(os.fsdecode(line[len(key) :])).is_file())
+    }
 
 
 def test_corruption_anywhere_is_found_and_nothing_is_made_worse(sound, tmp_path):
