@@ -24,7 +24,8 @@ _SETTINGS = {
     "receive.denyDeletes": "true",
 }
 _SIGNERS = "gpg.ssh.allowedsignersfile"
-_MAY_BE = {"gpg.format", _SIGNERS, "vault.patient"}
+_PATIENT = "vault.patient"
+_MAY_BE = {"gpg.format", _SIGNERS, _PATIENT}
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\b": "\\b"})
 
 
@@ -59,7 +60,7 @@ def configuration(settings: Mapping[str, str]) -> bytes:
     return config_text({**_SETTINGS, **settings}).encode()
 
 
-def foreign_settings(path: Path) -> list[str] | None:
+def foreign_settings(path: Path, *, of_patient: bool) -> list[str] | None:
     """Return the settings in a repository's configuration that the vault did not make; None where it is damaged.
 
     A file of signers that is not there counts, too: `git verify-commit` would know nobody.
@@ -76,7 +77,8 @@ def foreign_settings(path: Path) -> list[str] | None:
         or found.get("gpg.format", "ssh") != "ssh"
     ):
         return None
-    foreign = sorted(found.keys() - ours.keys() - _MAY_BE)
+    may_be = _MAY_BE if of_patient else _MAY_BE - {_PATIENT}
+    foreign = sorted(found.keys() - ours.keys() - may_be)
     signers = found.get(_SIGNERS)
     return foreign if signers is None or Path(signers).is_file() else [*foreign, _SIGNERS]
 

@@ -9,6 +9,7 @@ from vault.archive import history, sums
 from vault.archive.bare import LOCK, BareRepository
 from vault.archive.gitaccess import run_git
 from vault.archive.layout import foreign_settings
+from vault.archive.repository import PatientRepository
 from vault.audit.findings import Finding, Level
 from vault.audit.packs import read_packs
 from vault.errors import VaultError
@@ -33,7 +34,7 @@ _STRANGE = (
 
 def structure(repository: BareRepository, subject: str, allowed: frozenset[bytes]) -> Iterator[Finding]:
     """Yield what is wrong, without reading the content of files. Raises nothing for the repository's sake."""
-    yield from _files(repository.path, subject)
+    yield from _files(repository.path, subject, of_patient=isinstance(repository, PatientRepository))
     try:
         run_git(repository.path, ["fsck", "--strict", "--connectivity-only", "--no-dangling", "--no-reflogs"])
         for branch in BRANCHES:
@@ -66,7 +67,7 @@ def contents(repository: BareRepository, subject: str) -> Iterator[Finding]:
         yield _unreadable(subject, error)
 
 
-def _files(path: Path, subject: str) -> Iterator[Finding]:
+def _files(path: Path, subject: str, *, of_patient: bool) -> Iterator[Finding]:
     try:
         unknown = sorted(
             found.name
@@ -82,7 +83,10 @@ def _files(path: Path, subject: str) -> Iterator[Finding]:
                 "Find out who did, then remove it; do not run git in it before.",
             )
         head = (path / "HEAD").read_bytes()
-        if head != b"ref: refs/heads/main\n" or (foreign := foreign_settings(path)) is None:
+        if (
+            head != b"ref: refs/heads/main\n"
+            or (foreign := foreign_settings(path, of_patient=of_patient)) is None
+        ):
             yield Finding(Level.INTEGRITY, subject, "its HEAD or its configuration is damaged", RESTORE)
         elif foreign:
             yield Finding(
