@@ -30,7 +30,7 @@ def repair(context: Context, patient: str, from_share: bool, identity: Path | No
     damaged repository goes to damaged/.
     """
     import hooks
-    from cli.restore import _identities as read_identities
+    from cli.restore import read_identities
     from vault.repair import repair as run
 
     config = context.config()
