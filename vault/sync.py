@@ -57,6 +57,7 @@ from vault.rois.inbox import Inbox, unfinished
 from vault.rois.retrieve import retrieve
 from vault.sync_report import SyncReport, counts
 from vault.tonights_census import tonights_patients
+from vault.verification.routine import only_routine
 
 RUNS_READ = 60
 """Runs of the ledger that are looked at: more than there are in a week."""
@@ -340,6 +341,9 @@ class _Sync:
         except VaultError as error:
             report.failed.append(Failure("retention", str(error)))
             report.integrity |= isinstance(error, IntegrityError)
+        except OSError as error:  # the next night goes on where this one stopped
+            why = error.strerror or type(error).__name__
+            report.failed.append(Failure("retention", f"the disk refused ({why}): look at it"))
 
     def _announce(self, patient_id: PatientID, outcome: PatientOutcome) -> None:
         if self._events and outcome.new_commit != outcome.old_commit:
@@ -349,6 +353,7 @@ class _Sync:
 
     def _event(self, report: SyncReport) -> dict[str, Any]:
         """The run as the ledger keeps it: no name, no ID, no UID."""
+        unasked = self._config.verification.routine == "confirm" and not report.anomalies
         patients = {
             self._pseudonyms.of(patient_id): {
                 "old_commit": outcome.old_commit,
@@ -357,6 +362,7 @@ class _Sync:
                 "failed": len(outcome.failed),
                 "gaps": len(outcome.gaps),
                 "anomalies": len(outcome.anomalies),
+                **({"routine": only_routine(self._config, patient_id, outcome)} if unasked else {}),
             }
             for patient_id, outcome in report.patients.items()
         }

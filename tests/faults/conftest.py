@@ -36,7 +36,18 @@ NIGHT = date(2026, 11, 23)
 TINY = Scale(matrix=8, slices=2, control_points=4, dose_pitch=30.0)
 PATIENTS = roster(2, NIGHT, scale=TINY)
 
-KEPT = {"repos", "reports", "ledger.git", "outbox", "keys", "quarantine", "queries", "vault.toml", "lock"}
+KEPT = {
+    "repos",
+    "reports",
+    "ledger.git",
+    "outbox",
+    "mail",
+    "keys",
+    "quarantine",
+    "queries",
+    "vault.toml",
+    "lock",
+}
 """What may hold files in a vault at rest; elsewhere they would be plaintext that was left behind."""
 
 AGE = b"age-encryption.org/v1"

@@ -26,8 +26,8 @@ def trees(vault):
 
 
 def plaintext_left(vault):
-    """Files in the vault that are neither history, nor ciphertext, nor keys."""
-    kept = ("repos", "ledger.git", "outbox", "keys", "quarantine", "queries", "vault.toml", "lock")
+    """Files in the vault that are neither history, nor ciphertext, nor keys, nor a night's report."""
+    kept = ("repos", "ledger.git", "outbox", "keys", "quarantine", "queries", "reports", "vault.toml", "lock")
     files = (path.relative_to(vault.folder) for path in vault.folder.rglob("*") if path.is_file())
     return [path for path in files if path.parts[0] not in kept]
 
