@@ -13,6 +13,7 @@ from mutations import DATA, at, compared, each, filed, told, top, written
 from pydicom.dataset import Dataset
 
 from vault.compare.diff import compare
+from vault.compare.findings.delivered import in_sequence, predecessors_of
 from vault.compare.groups import grouped
 from vault.model import Change
 
@@ -169,6 +170,24 @@ def test_the_next_fraction_is_routine(tmp_path: Path) -> None:
 def test_a_gap_in_the_sequence_of_fractions(tmp_path: Path, fraction: int, expected: str) -> None:
     changes = new_records(tmp_path, [plan(), record(1, "20240105")], [record(fraction, "20240106")])
     assert odd(changes) == [("major", expected)]
+
+
+def test_a_revised_plan_goes_on_where_its_predecessor_was() -> None:
+    def entry(plan: str, fraction: int) -> dict[str, object]:
+        return {
+            "plan": plan,
+            "date": f"2024010{fraction}",
+            "fractions": [fraction],
+            "termination": ["NORMAL"],
+        }
+
+    treatments = {"1.1": entry("1.2.3", 1), "1.2": entry("1.2.4", 2)}
+    (said,) = in_sequence("1.2", treatments, {})
+    assert said.text == "fraction 2, but fraction 1 has no treatment record"
+    plan = b'\nReferencedRTPlanSequence[1.2.3].RTPlanRelationship CS "PREDECESSOR"\n'
+    assert predecessors_of(plan) == ["1.2.3"]
+    assert predecessors_of(plan.replace(b"PREDECESSOR", b"ALTERNATE")) == []
+    assert list(in_sequence("1.2", treatments, {}, predecessors_of(plan))) == []
 
 
 def test_a_fraction_beyond_the_plan(tmp_path: Path) -> None:

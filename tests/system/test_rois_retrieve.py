@@ -17,6 +17,10 @@ from vault.rois.inbox import Inbox
 pytestmark = pytest.mark.system
 
 
+WITH_RECORDS = ["99999999", "test_LETworkshop"]
+"""Patients of the corpus who have a treatment record."""
+
+
 def by_patient(files):
     found = {}
     for file in files:
@@ -185,11 +189,11 @@ def test_the_census_names_those_with_a_recent_treatment_record(kind, tmp_path):
         config = msgspec.structs.replace(
             config, census=msgspec.structs.replace(config.census, source="dicom")
         )
-        assert census(config, today=TODAY) == ["99999999"]
+        assert census(config, today=TODAY) == WITH_RECORDS
         # dcmqrscp does not say when a treatment was: then its patient is not left out.
         later = TODAY.replace(year=2100)
         if kind == "dcmqrscp":
-            assert census(config, today=later) == ["99999999"]
+            assert census(config, today=later) == WITH_RECORDS
         else:
             with pytest.raises(PeerError, match="found nobody"):
                 census(config, today=later)

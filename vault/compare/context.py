@@ -15,6 +15,9 @@ from vault.compare.findings import delivered, series
 from vault.compare.findings.said import Said
 from vault.names import safe_name
 
+PREDECESSORS = 20
+"""Plans that one plan replaced, one after the other, that are looked at."""
+
 SLICES = 4096
 """Images of a series whose positions are looked up; a longer one is only counted."""
 
@@ -47,9 +50,11 @@ class Context:
             if others := self._others(path):
                 yield series.told(kind, series.height(form), others)
         elif modality == "RTRECORD" and kind == "added":
-            if plan := self._plan(delivered.plan_of(form)):
+            uid = delivered.plan_of(form)
+            if plan := self._plan(uid):
                 yield from delivered.against_plan(form, plan)
-            yield from delivered.in_sequence(PurePosixPath(path).stem, *self._fractions)
+            replaced = self._replaced(uid)
+            yield from delivered.in_sequence(PurePosixPath(path).stem, *self._fractions, replaced)
 
     def _others(self, path: str) -> list[float | None]:
         """Where the slices of a series lie that both commits have."""
@@ -73,6 +78,17 @@ class Context:
     @cached_property
     def _tree(self) -> Mapping[str, str]:
         return self._repository.tree(self._new)
+
+    def _replaced(self, uid: str) -> set[str]:
+        """The plans that a plan replaces, and those that they replaced, as far as the vault has them."""
+        found: set[str] = set()
+        waiting = [uid]
+        while waiting and len(found) < PREDECESSORS:
+            plan = self._plan(waiting.pop()) or b""
+            fresh = set(delivered.predecessors_of(plan)) - found - {uid}
+            found |= fresh
+            waiting.extend(fresh)
+        return found
 
     def _plan(self, uid: str) -> bytes | None:
         name = f"/{safe_name(uid)}.txt" if uid else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from vault.compare.findings.quantities import figure, number, shown
@@ -16,6 +16,8 @@ _PLANNED = re.compile(
 )
 _BEAM = re.compile(rb"\n(?:Ion)?BeamSequence\[([^\]\n]*)\]\.BeamNumber ")
 
+_PREDECESSOR = re.compile(rb"\nReferencedRTPlanSequence\[([^\]\n]*)\]\.RTPlanRelationship CS \"PREDECESSOR\"")
+
 Summary = Mapping[str, Any]
 
 
@@ -23,6 +25,11 @@ def plan_of(form: bytes) -> str:
     """The UID of the plan that a record is of; empty where it names none."""
     match = _PLAN.search(form)
     return match[1].decode("ascii", "replace") if match else ""
+
+
+def predecessors_of(plan: bytes) -> list[str]:
+    """The UIDs of the plans that a plan says it replaces."""
+    return [uid.decode("ascii", "replace") for uid in _PREDECESSOR.findall(plan)]
 
 
 def against_plan(form: bytes, plan: bytes) -> Iterator[Said]:
@@ -46,17 +53,26 @@ def against_plan(form: bytes, plan: bytes) -> Iterator[Said]:
             yield Said("record.off-plan", text, frozenset({"SpecifiedPrimaryMeterset"}))
 
 
-def in_sequence(uid: str, treatments: Mapping[str, Summary], plans: Mapping[str, Summary]) -> Iterator[Said]:
+def in_sequence(
+    uid: str,
+    treatments: Mapping[str, Summary],
+    plans: Mapping[str, Summary],
+    replaced: Collection[str] = (),
+) -> Iterator[Said]:
     """What is odd about a new record's fraction: beyond the plan, after a gap, or of another day's fraction.
 
-    `treatments` and `plans` are those of patient.json, the new record's own entry among them.
+    `treatments` and `plans` are those of patient.json, the new record's own entry among them; `replaced` are the plans
+    that its plan replaces, whose fractions came before.
     """
     own = treatments.get(uid)
     if own is None or not own.get("plan"):
         return
     same_plan = {key: one for key, one in treatments.items() if one.get("plan") == own["plan"]}
     planned = plans.get(own["plan"], {}).get("fractions_planned") or 0
-    given = {fraction for one in same_plan.values() for fraction in one["fractions"]}
+    course = {own["plan"], *replaced}
+    given = {
+        fraction for one in treatments.values() if one.get("plan") in course for fraction in one["fractions"]
+    }
     for fraction in own["fractions"]:
         if 0 < planned < fraction:
             yield Said("record.sequence", f"fraction {fraction} of {planned} planned")
