@@ -143,6 +143,22 @@ def vault() -> None:
     """
 
 
+def command() -> None:
+    """Be the process `vault`: run the command line, and end with its exit code.
+
+    What was told to stop ends at once. A library's thread that the signal surprised, still waiting for a peer to
+    answer, would hold the process for as long as the peer likes.
+    """
+    code = main()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # all is done: Python's own way out is no place to be stopped
+    if code > INTERRUPTED:
+        with suppress(OSError):
+            sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     os.umask(0o077)

@@ -216,6 +216,26 @@ def test_a_trickle_of_bytes_without_a_response_does_not_make_a_request_endless(t
         ended.set()
 
 
+def interrupted_query(config, dul):
+    with Connection(config) as connection:
+        dul.append(connection.open().dul)
+        next(iter(Finder(connection, "get", relational=False).query("IMAGE", {"SOPInstanceUID": ""})))
+        time.sleep(0.5)
+        raise KeyboardInterrupt
+
+
+def test_leaving_while_many_answers_wait_unread_takes_a_moment(tmp_path):
+    """More than may wait unread: then the vault looks at nothing that comes, and would miss the peer's end."""
+    objects, dul = [image(Modality="RTPLAN") for _ in range(100)], []
+    with scripted(objects, give([])) as port:
+        config = configuration(tmp_path, port=port, method="get", retrieve='timeout = "20s"')
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            interrupted_query(config, dul)
+        assert time.monotonic() - began < 8
+    assert not dul[0].is_alive()
+
+
 @pytest.mark.filterwarnings("ignore:.*:UserWarning")
 def test_answers_of_too_many_bytes_are_a_failure_of_that_patient(tmp_path, monkeypatch):
     monkeypatch.setattr("vault.rois.query.MOST_BYTES", 1 << 20)

@@ -11,7 +11,8 @@ import socket
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -42,6 +43,9 @@ SYNTAXES = [ImplicitVRLittleEndian, ExplicitVRLittleEndian]
 
 PENDING = (0xFF00, 0xFF01)
 """Statuses after which more follows (PS3.4 Tables C.4-1 to C.4-3)."""
+
+ABORT_WITHIN = 1.0
+"""Seconds that an A-ABORT may take until the peer closes the connection; then we do."""
 
 TIMEOUTS = 10
 """How many time-outs any request may take from its first byte to its final response."""
@@ -118,6 +122,18 @@ class Connection:
             self._association = self._associate()
         return self._association
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Release the association; abort it where the block failed or was told to stop: answers may still come."""
+        if error is None:
+            self.close()
+        else:
+            self.drop()
+
     def close(self) -> None:
         """Release the association, or abort it when it can't be released."""
         association, self._association = self._association, None
@@ -125,10 +141,19 @@ class Connection:
             association.release()
 
     def drop(self) -> None:
-        """Abort the association: its peer is silent or answers nonsense."""
+        """Abort the association: its peer is silent or answers nonsense, or nobody wants the answers any more.
+
+        Takes no longer than a moment, whatever the peer does: a run that is told to stop must stop.
+        """
         association, self._association = self._association, None
-        if association is not None and association.is_established:
-            association.abort()
+        if association is None or not association.is_established:
+            return
+        connection = association.dul.socket
+        connection.discard()
+        association.abort(block=False)
+        association.dul.join(ABORT_WITHIN)
+        connection.give_way("it was aborted")
+        association.kill()
 
     def responses(
         self,

@@ -68,13 +68,10 @@ def _listed(config: Config) -> list[PatientID]:
 
 def _treated(config: Config, since: date) -> set[str]:
     """Everyone with a treatment record dated `since` or later, and IDs that say nothing, as the ROIS has them."""
-    connection = Connection(config)
-    finder = Finder(connection, config.rois.dicom.retrieve, relational=config.retrieve.relational)
-    try:
+    with Connection(config) as connection:
+        finder = Finder(connection, config.rois.dicom.retrieve, relational=config.retrieve.relational)
         found = _by_records(finder, since) if config.retrieve.relational else None
         return found or _by_studies(finder, since)
-    finally:
-        connection.close()
 
 
 def _unfit(number: int) -> Failure:

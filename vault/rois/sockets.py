@@ -80,11 +80,12 @@ class QuickSocket(AssociationSocket):  # type: ignore[misc]
     was_cut: bool
     _message_size: int
     _busy: bool
+    _discards: bool
     _last_heard: float
 
     def reset(self) -> None:
         """Begin to count, as a connection does that is new."""
-        self.was_cut = self._busy = False
+        self.was_cut = self._busy = self._discards = False
         self._last_heard = time.monotonic()
         self.message_complete()
 
@@ -114,6 +115,10 @@ class QuickSocket(AssociationSocket):  # type: ignore[misc]
         with suppress(OSError, AttributeError):  # it ended meanwhile
             self.socket.shutdown(socket.SHUT_RDWR)
 
+    def discard(self) -> None:
+        """Take what still comes although nobody reads it: an abort, and the peer's end, are behind it."""
+        self._discards = True
+
     def message_complete(self) -> None:
         """Begin to count the next message."""
         self._message_size = 0
@@ -123,7 +128,8 @@ class QuickSocket(AssociationSocket):  # type: ignore[misc]
         """Wait until the peer has sent something, there is something to send, or a moment has passed."""
         if self.socket is None or not self._is_connected:
             return False
-        if self.assoc.is_requestor and self.assoc.dimse.msg_queue.qsize() > MOST_UNREAD:
+        unread = self.assoc.dimse.msg_queue.qsize()
+        if self.assoc.is_requestor and unread > MOST_UNREAD and not self._discards:
             return False
         waker = self.assoc.dul.to_provider_queue
         try:

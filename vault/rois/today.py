@@ -33,16 +33,13 @@ def records_of(config: Config, day: date, patients: Collection[PatientID]) -> Re
 
     A patient's failure is in the result; raises PeerError when the ROIS can't be asked at all.
     """
-    connection = Connection(config)
-    finder = Finder(connection, config.rois.dicom.retrieve, relational=config.retrieve.relational)
-    try:
+    with Connection(config) as connection:
+        finder = Finder(connection, config.rois.dicom.retrieve, relational=config.retrieve.relational)
         if config.retrieve.relational:
             found = _of_everybody(finder, day)
             if found is not None:
                 return Records(found)
         return _of_each(finder, day, patients)
-    finally:
-        connection.close()
 
 
 def _of_everybody(finder: Finder, day: date) -> dict[PatientID, list[FoundObject]] | None:

@@ -83,14 +83,13 @@ def opened(config: Config, inbox: Inbox, patients: Collection[PatientID]) -> Ite
     if config.rois.dicom.retrieve == MOVE:
         with Receiver(config, inbox, patients) as receiver:
             mover = _Mover(config, receiver)
-            try:
+            with mover.connection:
                 yield mover
-            finally:
-                mover.connection.close()
     else:
         getter = _Getter(config, inbox, patients)
         try:
-            yield getter
+            with getter.connection:
+                yield getter
         finally:
             getter.close()
 
@@ -165,7 +164,6 @@ class _Getter:
         return sorted(self._intake.refused)
 
     def close(self) -> None:
-        self.connection.close()
         tempfile.tempdir = self._before
         _config.STORE_RECV_CHUNKED_DATASET, _config.UNRESTRICTED_STORAGE_SERVICE = self._globals
         self._inbox.sweep()
