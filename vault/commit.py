@@ -42,9 +42,6 @@ PROCESSES = 2
 WORTH = 32 << 20
 """Bytes of new objects below which starting processes takes longer than they save."""
 
-MANY = 200
-"""Patients from which it saves time even if nothing of theirs is new."""
-
 
 @dataclass(frozen=True, slots=True)
 class Sealing:
@@ -86,7 +83,7 @@ def commit_patients(job: Job, patients: Sequence[PatientID]) -> Iterator[Committ
     if not patients:
         return
     processes = min(PROCESSES, os.cpu_count() or 1, len(patients))
-    alone = processes < 2 or not (len(patients) >= MANY or _bring(job, patients, WORTH))
+    alone = processes < 2 or not _bring(job, patients, WORTH)
     if (
         alone and not job.night.resumed
     ):  # what was interrupted may have been so by an object that ends a process

@@ -368,6 +368,7 @@ def test_a_store_that_goes_away_ends_the_fetch_and_keeps_what_came(fetched, tmp_
 class Flickering:
     """A document that is written to while it is read, for the first times."""
 
+    AT_ONCE = 1
     size = 3
 
     def __init__(self, times):
@@ -390,6 +391,12 @@ class Flickering:
         self.times -= 1
         if self.times >= 0:
             raise ChangedWhileReadError("changed.")
+
+
+def test_of_a_key_in_two_rows_the_first_is_fetched(fetched):
+    inbox, _, _ = fetched(row("1", "a.pdf"), row("1", "b.pdf"))
+    (document,) = inbox.documents("P1")
+    assert document.path.read_bytes() == b"one"
 
 
 @pytest.mark.parametrize(("times", "kept"), [(1, 1), (2, 0)])

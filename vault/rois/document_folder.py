@@ -36,6 +36,9 @@ CHANGED = "it was written to while it was read; the next run fetches it."
 class FolderStore:
     """The documents below `root`."""
 
+    AT_ONCE = 2
+    """Reading and hashing let the other thread work; a file server answers two as soon as one."""
+
     def __init__(self, root: str) -> None:
         self._root = root
 

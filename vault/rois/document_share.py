@@ -42,6 +42,9 @@ _OF_ONE_FILE = {
 class ShareStore:
     """The documents below a folder of an SMB share."""
 
+    AT_ONCE = 1
+    """All documents share one connection, which is cut when one of them meets silence."""
+
     def __init__(self, place: SmbPlace, *, user: str | None, password: str | None, timeout: float) -> None:
         self._place = place
         self._smb = SmbConnection(place, user, password, timeout)

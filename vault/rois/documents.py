@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
 from vault.digests import blob_hash
 from vault.errors import UsageError, VaultError
-from vault.model import Failure, PatientID, Row
+from vault.model import Failure, PatientID
 from vault.names import safe_name
 from vault.progress import Progress, Silent
 from vault.rois.emr_inbox import EmrInbox
@@ -61,6 +62,9 @@ class DocumentFile(Protocol):
 
 class DocumentStore(Protocol):
     """Where documents lie, below one root that nothing leads out of."""
+
+    AT_ONCE: int
+    """Documents that threads may have open at the same time."""
 
     def open(self, file: str) -> AbstractContextManager[DocumentFile]:
         """Open the document that a row calls `file`. Raises DocumentError, or DocumentsAwayError."""
@@ -133,10 +137,11 @@ def fetch_all(
     """
     report = progress or Silent()
     failed: list[Failure] = []
+    pool = ThreadPoolExecutor(store.AT_ONCE)
     try:
         for patient_id in patients:
             try:
-                _fetch_for(store, inbox, known, patient_id, held)
+                _fetch_for(store, inbox, known, patient_id, held, pool)
             except DocumentsAwayError:
                 raise
             except VaultError as error:  # what the inbox has of this patient is damaged; the others' is not
@@ -145,6 +150,7 @@ def fetch_all(
     except DocumentsAwayError as error:
         failed.append(Failure("documents", str(error)))
     finally:
+        pool.shutdown(cancel_futures=True)
         store.close()
     return failed
 
@@ -155,43 +161,39 @@ def _fetch_for(
     known: Known,
     patient_id: PatientID,
     held: Callable[[PatientID], Mapping[str, str]],
+    pool: Executor,
 ) -> None:
-    rows = inbox.rows(patient_id) or {}
-    failures = fetch_documents(store, inbox, known, patient_id, rows.get("documents", ()), held(patient_id))
-    if failures:
-        inbox.write_rows(patient_id, rows, [*inbox.failures(patient_id), *failures])
+    """Fetch one patient's documents; what failed goes to the rows in the inbox, each with its remedy.
 
-
-def fetch_documents(
-    store: DocumentStore,
-    inbox: EmrInbox,
-    known: Known,
-    patient_id: PatientID,
-    rows: Iterable[Row],
-    held: Mapping[str, str],
-) -> list[Failure]:
-    """Fetch the documents that `rows` name for one patient into `inbox`; what failed, each with its remedy.
-
-    What is the same as what the vault has (`held`, see `fetch_all`) is noted in `known`, and not kept once more.
-    Raises DocumentsAwayError when the store is gone: what was fetched until then stays.
+    What is the same as what the vault has is noted in `known`, and not kept once more. Raises DocumentsAwayError when
+    the store is gone: what was fetched until then stays.
     """
+    rows = inbox.rows(patient_id) or {}
+    files = dict[str, str]()
+    for row in rows.get("documents", ()):  # of a key that stands in two rows, the first
+        files.setdefault(row.fields.get("document_key") or "", row.fields.get("file") or "")
+    has = held(patient_id)
     failures: list[Failure] = []
     same: dict[str, KnownDocument] = {}
+
+    def fetch(key: str, file: str) -> KnownDocument | Failure | None:
+        try:
+            return _fetch(store, inbox, patient_id, key, file, has.get(safe_name(key)))
+        except DocumentsAwayError:
+            raise
+        except VaultError as error:
+            return not_retrieved(key, str(error))
+
     try:
-        for row in rows:
-            key, file = row.fields.get("document_key") or "", row.fields.get("file") or ""
-            try:
-                found = _fetch(store, inbox, patient_id, key, file, held.get(safe_name(key)))
-            except DocumentsAwayError:
-                raise
-            except VaultError as error:
-                failures.append(not_retrieved(key, str(error)))
-            else:
-                if found:
-                    same[key] = found
+        for key, found in zip(files, pool.map(fetch, files, files.values()), strict=True):
+            if isinstance(found, Failure):
+                failures.append(found)
+            elif found:
+                same[key] = found
     finally:
         known.write(patient_id, same)
-    return failures
+    if failures:
+        inbox.write_rows(patient_id, rows, [*inbox.failures(patient_id), *failures])
 
 
 def not_retrieved(key: str, why: str) -> Failure:
