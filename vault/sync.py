@@ -36,7 +36,7 @@ from vault.archive.stage import objects_in
 from vault.charts import retrieve_charts
 from vault.commit import Job, Sealing, commit_patients
 from vault.compare.anomaly.counts import Tally
-from vault.compare.anomaly.measures import judge
+from vault.compare.anomaly.measures import OF_ONE, judge
 from vault.config import Config
 from vault.delivery import open_outbox, to_share
 from vault.errors import IntegrityError, VaultError
@@ -269,7 +269,7 @@ class _Sync:
         report.measures = verdict.values
         report.anomalies.extend(verdict.anomalies)
         for patient_id, measures in verdict.concerned.items():
-            said = f"part of what looks like an attack: {', '.join(measures)}"
+            said = f"part of what looks like an attack: {'; '.join(OF_ONE[name] for name in measures)}"
             report.patients[PatientID(patient_id)].anomalies.append(said)
 
     def _record(self, report: SyncReport) -> None:

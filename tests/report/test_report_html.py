@@ -41,6 +41,10 @@ class Elements(HTMLParser):
         self.said.setdefault(self._open, []).append(data)
 
 
+def test_a_command_of_a_sentence_stands_as_code_and_its_neighbours_as_text() -> None:
+    assert page._commands("say `vault <b>` & go") == "say <code>vault &lt;b&gt;</code> &amp; go"
+
+
 def test_the_page_is_whole_and_closed() -> None:
     data = page.html(report(patient(1, "critical"), patient(2, "routine")))
     elements = Elements(data)

@@ -66,7 +66,7 @@ def without_patients(text: str, root: Path) -> str:
 
 def notice(site: str, subject: str, text: str, *, emergency: str = "") -> Content:
     """A mail that is a few paragraphs: an alarm, a receipt, a complaint. Blank lines part them; lines stay lines."""
-    is_alarm = subject.startswith("ALARM")
+    is_alarm, title = subject.startswith("ALARM"), subject.removeprefix("ALARM: ")
     first, *rest = [part.strip() for part in text.split("\n\n") if part.strip()]
     blocks: list[Block] = []
     for part in rest:
@@ -77,7 +77,7 @@ def notice(site: str, subject: str, text: str, *, emergency: str = "") -> Conten
     return Content(
         subject=f"EMERGENCY, {subject}" if emergency else subject,
         site=site,
-        title=subject.removeprefix("ALARM: "),
+        title=title[:1].upper() + title[1:],
         light=Light(
             "red" if is_alarm else "amber", "ALARM" if is_alarm else "PLEASE READ", " ".join(first.split())
         ),

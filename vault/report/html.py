@@ -161,6 +161,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "attribute": plain,
+        "commands": _commands,
         "data": _data,
         "findings": _findings,
         "identity": telling.identity,
@@ -187,6 +188,15 @@ def _environment() -> Environment:
 def _finalized(value: Any) -> Any:
     """What every expression of the template goes through."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _commands(sentence: str) -> Markup:
+    """A sentence whose commands stand between backticks, as a terminal's reader knows them."""
+    pieces = enumerate(sentence.split("`"))
+    return Markup("").join(
+        Markup("<code>{}</code>").format(visible(piece)) if number % 2 else visible(piece)
+        for number, piece in pieces
+    )
 
 
 def _name(patient: PatientChanges) -> Markup:

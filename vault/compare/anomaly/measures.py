@@ -60,6 +60,8 @@ class Measure:
 
     name: str
     severity: str
+    of_one: str
+    """What it says of each patient concerned."""
     read: Callable[[Tallies, Limits], Reading]
     text: str
     """`{patients}`, `{all}`, `{share}`, `{documents}`, `{plans}` and `{window}` are filled in."""
@@ -178,6 +180,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "changed",
         "critical",
+        "changed on a night when much else was",
         _share(lambda one: bool(one.changed or one.vanished)),
         "Of {patients} out of {all} ({share}) something that was there before was changed or is gone",
         "Ordinary nights add; what rewrites many patients at once is a program: an upgrade, a migration, or an attack.",
@@ -188,6 +191,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "vanished",
         "critical",
+        "the ROIS no longer has something that it had",
         _share(lambda one: bool(one.vanished)),
         "Of {patients} out of {all} ({share}) the ROIS no longer has something that it had",
         "Objects and documents of patients under treatment are not deleted in the course of work.",
@@ -198,6 +202,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "unstamped",
         "critical",
+        "changed while the database's stamp of a change stood still",
         _total(lambda one: one.unstamped),
         "Changed while the database's stamp of a change stood still: {plans} of {patients}",
         "Whoever edits a plan in the application moves the stamp; whoever goes past the application does not.",
@@ -207,6 +212,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "withdrawn",
         "major",
+        "an approval was withdrawn",
         _share(lambda one: bool(one.withdrawn)),
         "Of {patients} out of {all} ({share}) an approval was withdrawn",
         "One is a correction; many at once make a department unable to treat, or hide what was changed after approval.",
@@ -216,6 +222,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "unreadable",
         "critical",
+        "a document can't be read any more",
         _total(lambda one: one.unreadable),
         "Not readable any more, or nothing but random bytes: {documents} of {patients}",
         "That is what encryption by ransomware leaves.",
@@ -225,6 +232,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "misnamed",
         "major",
+        "a document is not what its extension says",
         _total(lambda one: one.misnamed),
         "Not what the extension says, or under another extension: {documents} of {patients}",
         "Programs that encrypt files rename them, or leave the names and change what is in them.",
@@ -233,6 +241,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "identity",
         "critical",
+        "objects say another name, ID, birth date or sex than before",
         _share(lambda one: bool(one.identity)),
         "Of {patients} out of {all} ({share}) objects say another name, ID, birth date or sex than before",
         "A correction concerns one patient; several at once were mixed up, or overwritten.",
@@ -242,6 +251,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "new_uids",
         "critical",
+        "most of what was there is there under new UIDs",
         _total(lambda one: one.new_uids),
         "Of {patients} out of {all} most of what was there is gone, and as much is there under new UIDs",
         "That is a restored or imported copy, not the data that was approved; references to it are broken.",
@@ -252,6 +262,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "mass_edits",
         "critical",
+        "edited within a short time together with many others",
         _at_once,
         "Things of {patients} were edited within {window}",
         "No person edits the data of so many patients in so short a time: a program did.",
@@ -261,3 +272,5 @@ MEASURES: tuple[Measure, ...] = (
 """In the order in which they are told."""
 
 NAMES = tuple(measure.name for measure in MEASURES)
+
+OF_ONE = {measure.name: measure.of_one for measure in MEASURES}
