@@ -286,10 +286,10 @@ def test_killed_between_any_two_steps_the_next_night_finishes(place, tmp_path, m
 
     for number, (owner, name, replacement) in enumerate(
         [
+            (module, "remove_copies", die),
             (module.Pruning, "_append", die_at("2-intent")),
             (module, "retiring", die),
             (module.Pruning, "_append", die_at("3-done")),
-            (module, "remove_copies", die),
             (module, "to_share", die),
             (module.removals, "remove", die),
         ]
@@ -311,7 +311,7 @@ def test_killed_between_any_two_steps_the_next_night_finishes(place, tmp_path, m
             with pytest.raises(Killed):
                 twin.night(LAST + 35, ["B"])
         twin.night(LAST + 36, ["B"])
-        if number < 2:  # nothing had begun, so there is another announcement
+        if number < 3:  # nothing had begun, so there is another announcement
             twin.night(LAST + 37, ["B"])
         assert twin.patients() == {"B"}, number
         assert on_share(twin, marker("A")) == []

@@ -1,10 +1,10 @@
 """Pruning, readable from top to bottom: the last step of the night, and `vault prune`.
 
 1. What a pruning that was interrupted had done is recorded.
-2. The plan is made of what the vault itself has seen.
+2. The plan is made of what the vault itself has seen. Copies on this computer of whoever goes are removed.
 3. The ledger records what is to happen.
 4. Hourly histories are rewritten without the days that go; patients who go do so as a whole. Each one is old or new at
-   any instant; what the share need not have any more is noted before. Copies on this computer go with them.
+   any instant; what the share need not have any more is noted before.
 5. The ledger records what did happen, with every ref before and after: another rewrite is an intruder's.
 6. The share gets the new state, then loses what nothing needs any more.
 
@@ -132,6 +132,8 @@ class Pruning:
         """Do what the plan says; failures are in the report. Raises VaultError where the ledger can't be written."""
         recover(self._config, self._now)
         tasks = self._tasks()
+        if not self._copies_go(tasks):
+            tasks = [task for task in tasks if task.days]
         if tasks:
             self._append("2-intent", {"event": "intent", "patients": _intent(tasks)})
             self._progress.start("Pruning", len(tasks))
@@ -139,12 +141,6 @@ class Pruning:
                 done = dict(zip((task.name for task in tasks), pool.map(self._do, tasks), strict=True))
             self._progress.stop()
             self._append("3-done", {"event": "done", "patients": {k: v for k, v in done.items() if v}})
-        with self._said("copies"):
-            gone = [(name, self.report.names[name]) for name in self.plan.of(Fate.GOES)]
-            gone = [each for each in gone if each[1] in self.report.gone]
-            window = policy(self._config).after_last_treatment
-            if not self.plan.barrier:
-                remove_copies(self._root, self._ledger, gone, self._now, window)
         if self._config.share:
             self._share(bool(tasks))
 
@@ -160,17 +156,32 @@ class Pruning:
             tasks.append(_Task(OVERVIEW, overview, days))
         return tasks
 
+    def _copies_go(self, tasks: list[_Task]) -> bool:
+        """Remove the copies first: once a repository is gone, no later run knows whose they were."""
+        with self._said("copies"):
+            gone = [(task.name, self.report.names[task.name]) for task in tasks if not task.days]
+            window = policy(self._config).after_last_treatment
+            if not self.plan.barrier:
+                remove_copies(self._root, self._ledger, gone, self._now, window)
+            return True
+        return False
+
     def _do(self, task: _Task) -> dict[str, Any] | None:
         """Rewrite one repository, or let it go; returns what the ledger is to say, None when nothing happened."""
         entry: dict[str, Any] | None = None
-        with self._said("a repository that was to be pruned"):
-            result = self._retire(task) if not task.days else self._rewrite(task)
-            if result:
-                entry = {
-                    "what": task.what,
-                    "before": _said(result.refs_before),
-                    "after": _said(result.refs_after),
-                }
+        subject = "a repository that was to be pruned"
+        with self._said(subject):
+            before = _said(task.repository.refs())
+            with self._said(subject):
+                if task.days:
+                    self._rewrite(task)
+                else:
+                    self._retire(task)
+            # whatever failed: the disk may have refused after the new one was in place
+            path = task.repository.path
+            after = _said(BareRepository(path).refs()) if path.exists() else {}
+            if after != before:
+                entry = {"what": task.what, "before": before, "after": after}
                 if task.name != OVERVIEW:
                     (self.report.shortened if task.days else self.report.gone).append(
                         self.report.names[task.name]
@@ -178,12 +189,11 @@ class Pruning:
         self._progress.advance()
         return entry
 
-    def _retire(self, task: _Task) -> Rewritten:
+    def _retire(self, task: _Task) -> None:
         with retiring(task.repository) as result:
             self._remember(task, result)
-        return result
 
-    def _rewrite(self, task: _Task) -> Rewritten | None:
+    def _rewrite(self, task: _Task) -> None:
         signers = allowed_keys(self._config.vault.signing_key.parent / "allowed_signers")
         with rewriting(
             task.repository,
@@ -197,7 +207,6 @@ class Pruning:
                 self._remember(task, result)
         if result and result.to_share:
             self._to_seal.append((task.repository, result))
-        return result
 
     def _remember(self, task: _Task, result: Rewritten) -> None:
         if self._config.share:
