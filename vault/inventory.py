@@ -100,9 +100,10 @@ def not_needed(config: Config, names: Iterable[str]) -> Iterator[str]:
     the share has no manifest of this vault's present state: what it needs is not there yet.
     """
     names = list(names)
-    current = last_manifest(config.vault.root / "outbox")
+    ledger = Ledger(config.vault.root).repository
     newest = manifests(names)[:1]
-    if current is None or not newest or layout.generation(newest[0]) < current.generation:
+    # held against the ledger, and not against the last manifest that was sealed: on a full disk none may have been
+    if ledger is None or not newest or layout.generation(newest[0]) < ledger.depth():
         raise VaultError(
             "The share does not have the vault's newest state yet, so nothing may be removed there: `vault sync` "
             "delivers it."
