@@ -42,11 +42,12 @@ def close_what_a_crash_left_open(
 
 def tidy(root: Path, folders: Sequence[str]) -> None:
     """Remove what a crash left half written; everything whole is kept, and picked up by the run."""
-    shutil.rmtree(root / "work", ignore_errors=True)
+    for plain in ("work", "repair"):
+        shutil.rmtree(root / plain, ignore_errors=True)
     open_outbox(root).discard_fresh()
     settle(root)
     settle(root / "repos")
-    for folder in (*folders, "outbox", "repos"):
+    for folder in (*folders, "outbox", "repos", "removals"):
         sweep(root / folder)
 
 
