@@ -83,12 +83,12 @@ def repair(
         raise ConfigError(f"{config.path} has no [share], so there is nothing to repair from.")
     root = config.vault.root
     with run_lock(root):
-        wanted = _recorded(config, patient_id)
-        path = root / FOLDER / f"{safe_name(patient_id)}.git"
-        if not _wrong(config, patient_id, path, wanted):
-            return Repaired(False, wanted)
-        work = private_folder(root / _WORK) / safe_name(patient_id)
         try:
+            wanted = _recorded(config, patient_id)
+            path = root / FOLDER / f"{safe_name(patient_id)}.git"
+            if not _wrong(config, patient_id, path, wanted):
+                return Repaired(False, wanted)
+            work = private_folder(root / _WORK) / safe_name(patient_id)
             with network(events, config):
                 report = restore(
                     share_of(config.share),
@@ -105,9 +105,9 @@ def repair(
             fresh = work / FOLDER / path.name
             _check(patient_id, fresh, wanted)
             aside = _put_in_place(config, patient_id, fresh, path, f"{new_run(now)}-{path.name}")
-        finally:
+            return Repaired(True, wanted, aside)
+        finally:  # also of a repair that was killed: what is there is the share's, and nothing but a copy
             shutil.rmtree(root / _WORK, ignore_errors=True)
-    return Repaired(True, wanted, aside)
 
 
 def _signers(config: Config) -> Path:
@@ -160,11 +160,13 @@ def _put_in_place(config: Config, patient_id: PatientID, fresh: Path, path: Path
         sync_folder(path.parent)
         return None
     aside = private_folder(config.vault.root / DAMAGED) / name
-    if exchange(fresh, path):
-        fresh.rename(aside)
-    else:
+    fresh.rename(aside)  # first: so the one step that heals is the one that sets the damaged one aside
+    sync_folder(aside.parent)
+    if not exchange(aside, path):
+        healed = fresh.parent / name
+        aside.rename(healed)
         path.rename(aside)
-        fresh.rename(path)
+        healed.rename(path)
     sync_folder(path.parent)
     sync_folder(aside.parent)
     return aside
