@@ -27,7 +27,7 @@ from vault.archive.overview import Overview
 from vault.archive.rebuild import blobs_of, bring_commits, prove
 from vault.archive.repository import FOLDER, PatientRepository
 from vault.errors import ExitCode, IntegrityError, UsageError, VaultError
-from vault.files import private_folder, sync_folder
+from vault.files import private_folder, sweep, sync_folder
 from vault.inventory import SIGNERS
 from vault.lock import run_lock
 from vault.model import Failure, PatientID
@@ -308,6 +308,7 @@ class _Restore:
 
     def _put_in_place(self, repository: BareRepository, target: Path) -> None:
         private_folder(target.parent)
+        sweep(repository.path)  # of a restore that was killed
         repository.path.rename(
             target
         )  # all in it is durable: packs, refs and configuration are each when written
