@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -29,7 +30,7 @@ from vault.inventory import needed_on_share
 from vault.keys import read_pseudonym_key
 from vault.share.layout import LEDGER, blob_name, commit_name, manifest_name
 from vault.share.manifest import HEAD, parse, split
-from vault.share.mirror import HISTORY, SHARED
+from vault.share.mirror import BRANCHES, history_ref, shared_ref
 from vault.share.needed import manifests
 
 NIGHT = date(2026, 11, 23)
@@ -40,6 +41,9 @@ KEPT = {
     "repos",
     "reports",
     "ledger.git",
+    "overview.git",
+    "today",
+    "damaged",
     "outbox",
     "mail",
     "keys",
@@ -94,7 +98,7 @@ class Place:
 
     def complaints(self, run: str) -> list[str]:
         """What is wrong with this vault at rest, whose last run was `run`."""
-        return [*self._about_history(run), *self._about_share(), *self._left_behind()]
+        return [*self._about_history(run), *self._about_share(), *self.left_behind()]
 
     def _repositories(self):
         return list(all_repositories(self.folder))
@@ -116,10 +120,9 @@ class Place:
         wanted = needed_on_share(self.config)
         key = read_pseudonym_key(self.config.vault.pseudonym_key)
         for repository in self._repositories():
-            if repository.ref(SHARED) != repository.tip():
-                yield "refs/vault/shared is not at the tip of main"
-            if repository.ref(HISTORY) != repository.tip():
-                yield "refs/vault/history is not at the tip of main"
+            for branch, mark in itertools.product(BRANCHES, (shared_ref, history_ref)):
+                if repository.ref(mark(branch)) != repository.tip(branch):
+                    yield f"{mark(branch)} is not at the tip of {branch}"
         identity = (self.folder / "keys" / "identity.txt").read_text().split()[-1]
         found = set()
         for path in self.share.rglob("*.age"):
@@ -143,7 +146,8 @@ class Place:
             return [manifest_name(key, parse(plain).generation, split(plain)[0])]
         return [blob_name(key, object_id("blob", plain))]
 
-    def _left_behind(self) -> Iterator[str]:
+    def left_behind(self) -> Iterator[str]:
+        """What a run at rest has no use for: unfinished files, and plaintext outside of the archive."""
         for path in sorted(self.folder.rglob("*")):
             relative = path.relative_to(self.folder)
             if path.name.startswith((".tmp-", ".new-")):
@@ -178,6 +182,24 @@ class Stage:
 def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[faults.Runner]:
     with faults.Runner(tmp_path_factory.mktemp("injector")) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def place_at() -> type[Place]:
+    """`place_at(vault, share)` is what a test made by other means."""
+    return Place
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str], record_property: Callable[[str, object], None]):
+    """`told(line)` says how much was swept, whatever captures the output."""
+
+    def say(line: str) -> None:
+        record_property("sweep", line)
+        with capsys.disabled():
+            print(f"\n  {line}")
+
+    return say
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,9 @@ import os
 import random
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import faults
 import pytest
@@ -22,6 +24,11 @@ SWEEP = os.environ.get("VAULT_SWEEP", "")
 SEED = 20261124
 SAID = {0, 1, 3, 4, faults.KILLED}
 """How a command may end that met a fault."""
+
+LATER = timedelta(minutes=10)
+"""How long after the disturbed command it is run again: runs are in the order of their times."""
+
+T = TypeVar("T")
 
 pytestmark = pytest.mark.timeout(0 if SWEEP else 120)
 
@@ -45,7 +52,7 @@ def planned(ran: faults.Ran, role: str, kind: str, wanted: int) -> tuple[int, li
 
 
 @pytest.fixture
-def sweep(runner, tmp_path, capsys, record_property) -> Callable[..., None]:
+def sweep(runner, tmp_path, told) -> Callable[..., None]:
     """`sweep(start, trees, role, kind, wanted)`: disturb `sync` of the vault `start`, and see where it ends."""
 
     def swept(start, trees, role, kind, wanted, way="get", only=None) -> None:
@@ -63,7 +70,7 @@ def sweep(runner, tmp_path, capsys, record_property) -> Callable[..., None]:
         undisturbed = runner.run(["-c", place.toml, "--json", "sync"], watched(place))
         assert undisturbed.code == 0, undisturbed.out + undisturbed.err
         points, plans = planned(undisturbed, role, kind, wanted)
-        told(capsys, record_property, f"sync, {kind} of {role}: {points} points, {len(plans)} swept")
+        told(f"sync, {kind} of {role}: {points} points, {len(plans)} swept")
         wrong, met = [], 0
         for fault in plans:
             place = begin()
@@ -78,13 +85,6 @@ def sweep(runner, tmp_path, capsys, record_property) -> Callable[..., None]:
     return swept
 
 
-def told(capsys, record_property, line: str) -> None:
-    """Say how much was swept, whatever captures the output."""
-    record_property("sweep", line)
-    with capsys.disabled():
-        print(f"\n  {line}")
-
-
 def ended_well(ran: faults.Ran) -> Iterator[str]:
     """What is wrong with how a disturbed command ended."""
     if ran.code not in SAID:
@@ -93,6 +93,46 @@ def ended_well(ran: faults.Ran) -> Iterator[str]:
         yield f"no sentence: {ran.err or ran.out}"
     if ran.code not in {0, faults.KILLED} and not (ran.err or '"reason"' in ran.out or anomalies(ran)):
         yield f"exit code {ran.code} without a word"
+
+
+def disturbed(
+    runner: faults.Runner,
+    told: Callable[[str], None],
+    name: str,
+    *,
+    begin: Callable[[], T],
+    command: Callable[[T], list[str | Path]],
+    watched: Callable[[T], list[Path]],
+    check: Callable[[T], Iterator[str]],
+    wanted: int,
+    halfway: Callable[[T], Iterator[str]] = lambda _: iter(()),
+    now: datetime | None = None,
+    kind: str = "disk",
+    role: str = "main",
+) -> None:
+    """Disturb a command `name` at `wanted` points, each time on what `begin` makes, and run it once more undisturbed.
+
+    `halfway` yields what is wrong after the first run, `check` what is after the second.
+    """
+    place = begin()
+    whole = runner.run(command(place), watched(place), now=now)
+    assert whole.code == 0, whole.out + whole.err
+    assert list(check(place)) == []
+    points, plans = planned(whole, role, kind, wanted)
+    told(f"{name}, {kind} of {role}: {points} points, {len(plans)} swept")
+    wrong, met = [], 0
+    for fault in plans:
+        place = begin()
+        ran = runner.run(command(place), watched(place), fault, now=now)
+        complaints = [*ended_well(ran), *(f"at once {text}" for text in halfway(place))]
+        last = runner.run(command(place), [], now=now and now + LATER)
+        if last.code and not (last.code == 3 and (json.loads(last.out or "{}").get("resumed"))):
+            complaints.append(f"then exit code {last.code}: {last.out}{last.err}")
+        complaints += [f"then {text}" for text in check(place)]
+        wrong += [f"{fault} ({ran.hit}): {text}" for text in complaints]
+        met += bool(ran.hit)
+    assert wrong == [], "\n".join(wrong)
+    assert met > len(plans) / 2, "the faults did not happen"
 
 
 def anomalies(ran: faults.Ran) -> list[str]:
@@ -134,7 +174,7 @@ def test_delivery(sweep, stage):
     sweep(stage.undelivered, stage.first, "main", "disk", 3, only=lambda at: [at.folder / "outbox", at.share])
 
 
-def test_export(runner, stage, tmp_path, capsys, record_property):
+def test_export(runner, stage, tmp_path, told):
     def command(to: Path) -> list[str | Path]:
         return ["-c", stage.settled.toml, "--json", "export", "--all", "--to", to]
 
@@ -146,7 +186,7 @@ def test_export(runner, stage, tmp_path, capsys, record_property):
     undisturbed = runner.run(command(tmp_path / "whole"), [tmp_path / "whole"])
     assert undisturbed.code == 0, undisturbed.out + undisturbed.err
     points, plans = planned(undisturbed, "main", "disk", 4)
-    told(capsys, record_property, f"export: {points} points, {len(plans)} swept")
+    told(f"export: {points} points, {len(plans)} swept")
     wrong = []
     for number, fault in enumerate(plans):
         to = tmp_path / f"export-{number}"

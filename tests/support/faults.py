@@ -2,13 +2,15 @@
 
 The module has two halves. `Runner.run` runs a vault command under a `Fault`, or counts what could be hit. `install`
 works inside that process and, through a `sitecustomize`, inside the receiver's: it wraps what Python code calls to
-write and to send. The vault writes nothing through libgit2 or another library, which this would not see.
+write and to send, and the exchange of two names. The vault writes nothing through libgit2 or another library, which
+this would not see.
 
 Only files below the folders that `run` is given count.
 """
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import importlib
 import io
@@ -21,6 +23,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -50,9 +53,17 @@ _LOADED = (
     "cli.sync",
     "cli.export",
     "cli.alert",
+    "cli.hourly",
+    "cli.prune",
+    "cli.repair",
+    "cli.restore",
     "hooks",
     "vault.sync",
     "vault.alert",
+    "vault.hourly",
+    "vault.repair",
+    "vault.restore",
+    "vault.retention.prune",
     "vault.emergency.export",
 )
 """What the commands import."""
@@ -122,10 +133,12 @@ class Runner:
         watched: Sequence[Path],
         fault: Fault | None = None,
         constants: Mapping[str, int] | None = None,
+        now: datetime | None = None,
     ) -> Ran:
         """Run `vault ARGUMENTS` under `fault`; without one, count the operations on files below `watched`.
 
         `constants` ("vault.module.NAME" to value) hold in the main process, where a test can't have the real ones.
+        `now` (aware) is the time that the command takes it to be.
         """
         for stale in self._folder.glob("*.log"):
             stale.unlink()
@@ -135,6 +148,7 @@ class Runner:
             "log": str(self._folder),
             "fault": [fault.at, fault.how, fault.kind, fault.role] if fault else None,
             "constants": dict(constants or {}),
+            "now": now.isoformat() if now else None,
         }
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -179,10 +193,27 @@ def _obey(order: dict[str, Any]) -> NoReturn:
     for name, value in order["constants"].items():
         module, _, constant = name.rpartition(".")
         setattr(importlib.import_module(module), constant, value)
+    if order["now"]:
+        _stop_the_clock(datetime.fromisoformat(order["now"]))
     install()
     from cli.main import main
 
     sys.exit(main())
+
+
+def _stop_the_clock(moment: datetime) -> None:
+    """Let every command take it to be `moment`."""
+
+    class Stopped(datetime):
+        """The class that commands ask for the time."""
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return moment.astimezone(tz)
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("cli.") and getattr(module, "datetime", None) is datetime:
+            module.datetime = Stopped  # type: ignore[attr-defined]
 
 
 def install() -> None:
@@ -213,6 +244,7 @@ class _Injector:
         os.open = self._os_open(os.open)  # type: ignore[assignment]
         os.write = self._os_write(os.write)  # type: ignore[assignment]
         self._wrap_files()
+        self._wrap_exchange()
         for name in ("send", "sendall", "recv", "recv_into"):
             setattr(socket.socket, name, self._on_socket(name, getattr(socket.socket, name)))
 
@@ -354,6 +386,28 @@ class _Injector:
 
         io.open = opened  # type: ignore[assignment]
         builtins.open = opened  # type: ignore[assignment]
+
+    def _wrap_exchange(self) -> None:
+        """The one operation that Python has no function for: two names change places in one step."""
+        swap = sys.modules.get("vault.archive.swap")
+        if swap is None:  # the receiver exchanges nothing
+            return
+        real = swap._LIBC.renameat2
+
+        def wrapped(base: int, one: bytes, other: int, two: bytes, flags: Any) -> int:
+            def call() -> int:
+                return int(real(base, one, other, two, flags))
+
+            where = os.fsdecode(two)
+            if not self._watches(where):
+                return call()
+            try:
+                return int(self.act("disk", "exchange", where, call, None))
+            except OSError as error:
+                ctypes.set_errno(error.errno or errno.EIO)
+                return -1
+
+        swap._LIBC.renameat2 = wrapped
 
     # operations on sockets
 
