@@ -43,6 +43,13 @@ def test_an_event_is_recorded_once_and_never_replaced(tmp_path: Path, keys: Keys
     assert ledger.append("runs", "1", {"a": 1}) == ledger.head()
 
 
+def test_what_a_run_recorded_later_is_newer(tmp_path: Path, keys: Keys) -> None:
+    ledger = Ledger(tmp_path, keys.signer)
+    for name in ("1-a", "1-a.2", "2-a"):
+        ledger.append("hourly", name, {"name": name})
+    assert [event["name"] for event in ledger.events("hourly")] == ["2-a", "1-a.2", "1-a"]
+
+
 def test_what_cannot_be_an_event_is_refused(tmp_path: Path, keys: Keys) -> None:
     ledger = Ledger(tmp_path, keys.signer)
     for kind, name in (("other", "1"), ("runs", "../1"), ("runs", ""), ("runs", "a/b"), ("runs", ".hidden")):

@@ -111,10 +111,10 @@ class Ledger:
         return next((commit.oid for commit in self._repository.log() if commit.subject == subject), None)
 
     def events(self, kind: str) -> Iterator[dict[str, Any]]:
-        """Yield the events of a kind, newest first (by name)."""
-        found = {path: oid for path, oid in self._tree().items() if path.startswith(f"{kind}/")}
-        for path in sorted(found, reverse=True):
-            yield self._event(found[path])
+        """Yield the events of a kind, newest first (by name: `RUN.2` is newer than `RUN`)."""
+        tree = self._tree()
+        for name in self.names(kind):
+            yield self._event(tree[f"{kind}/{name}.json"])
 
     @property
     def repository(self) -> BareRepository | None:
