@@ -34,6 +34,7 @@ Due = dict[str, dict[str, list[dict[str, str | None]]]]
 def summarize(hour: Hour, arrived: Arrived) -> tuple[int, str | None]:
     """Commit the department's summary; returns how many were treated, and the commit, None when nothing is new.
 
+    What a run had committed before it was interrupted is its commit: the ledger does not have that yet.
     Whoever can't be read is not in it: that is said where the patient is committed. Raises VaultError when the
     summary's own repository or the disk fails.
     """
@@ -49,7 +50,7 @@ def summarize(hour: Hour, arrived: Arrived) -> tuple[int, str | None]:
         "due": due,
     }
     if said == before or not (treated or due):
-        return len(treated), None
+        return len(treated), tip if _made_by(repository, tip, hour.run) else None
     days = [day_of(hour, repository, held) for repository, held in treated]
     pdf = department_pdf(department_day(days, _scheduled(hour, known, due), hour.day), hour.setting(later))
     data = (json.dumps(said, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode("utf-8", "replace")
@@ -63,6 +64,12 @@ def summarize(hour: Hour, arrived: Arrived) -> tuple[int, str | None]:
         edits, message, when=hour.as_of, signer=hour.signer, author=hour.config.site.name
     )
     return len(treated), commit
+
+
+def _made_by(repository: Overview | None, tip: str | None, run: str) -> bool:
+    return (
+        repository is not None and tip is not None and repository.commit_info(tip).trailers.get("Run") == run
+    )
 
 
 def lay_out(hour: Hour) -> Path | None:

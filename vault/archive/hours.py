@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 
+from vault.archive import sums
 from vault.archive.bare import BareRepository
 from vault.model import Row
 from vault.names import safe_name
@@ -73,8 +74,9 @@ class Hours:
 
     def fingerprint(self, day: date) -> str:
         """A hash that changes with what was seen of the day, not with how it is printed."""
+        printed = (".pdf", f"/{sums.NAME}")  # the sums name the print, too
         names = sorted(
-            name for name in self.tree if name.startswith(path(day, "")) and not name.endswith(".pdf")
+            name for name in self.tree if name.startswith(path(day, "")) and not name.endswith(printed)
         )
         said = "".join(f"{name} {self.tree[name]}\n" for name in names)
         return hashlib.sha256(said.encode()).hexdigest()
