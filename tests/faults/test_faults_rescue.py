@@ -1,4 +1,4 @@
-"""A fault anywhere in what is run on a bad day, `vault restore` and `vault repair`: run again, it ends where it would."""
+"""A fault anywhere in `vault restore` and `vault repair`, which are run on a bad day: run again, they end well."""
 
 from __future__ import annotations
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import subprocess
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 
 import pytest
 from retention_kit import ToldVault, marker
 from rewrite_kit import found_in
 from test_faults_sweep import disturbed
 
-from vault.archive.hours import BRANCH
 from vault.archive.ledger import Ledger
-from vault.archive.repository import PatientRepository, all_repositories
+from vault.archive.repository import all_repositories
 from vault.files import private_folder
-from vault.keys import Pseudonyms
 from vault.share import layout
 
 LAST = 2
