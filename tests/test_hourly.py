@@ -429,3 +429,20 @@ def test_an_interrupted_run_that_is_finished_late_does_not_undo_a_later_one(
     assert "TB9" in page
     assert "As of 2026-11-25 10:00 CET" in page
     assert "TB9" in department(today)
+
+
+def test_a_full_disk_in_mid_retrieval_costs_neither_what_the_database_said_nor_the_delivery(
+    today: Day, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", "a path with a patient")
+
+    monkeypatch.setattr("vault.hourly.records_of", full)
+    today.treat(ANNA, 8, 10)
+    report = today.hour(at(9))
+    (failure,) = report.failed
+    assert failure.subject == "retrieval"
+    assert failure.reason == "the disk refused (No space left on device): look at it, then run again"
+    assert report.exit_code == ExitCode.PARTIAL
+    assert report.patients[ANNA.patient_id].new
+    assert report.delivered.sent

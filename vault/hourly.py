@@ -39,7 +39,7 @@ from vault.keys import Pseudonyms
 from vault.lock import run_lock
 from vault.model import Failure, PatientID, RunID
 from vault.names import safe_name
-from vault.procedure import began, close_what_a_crash_left_open, guests, new_run, tidy
+from vault.procedure import began, close_what_a_crash_left_open, disk_refused, guests, new_run, tidy
 from vault.progress import Progress, Silent
 from vault.report.build import DEMOGRAPHICS, HISTORY, PLANS, SCHEDULE
 from vault.rois.census import census
@@ -133,6 +133,8 @@ class _Hourly:
         except VaultError as error:
             report.failed.append(Failure("network", str(error)))
             report.stopped_by = error.exit_code
+        except OSError as error:  # our own disk: what has arrived is committed all the same
+            report.failed.append(disk_refused("retrieval", error))
 
     def _ask_database(self, arrived: Arrived, report: HourlyReport) -> list[PatientID] | None:
         """Ask who was treated today, and about them; returns them, or None when the database can't say."""
@@ -258,7 +260,7 @@ class _Hourly:
         try:
             report.treated, report.overview = summarize(hour, arrived)
             report.folder = lay_out(hour)
-            self._record(report)
+            self._ledger.record_run("hourly", self._event(report), when=self._now)
         except VaultError as error:  # the inbox stays, so that a later run can do what this one could not
             report.failed.append(Failure("summary", str(error)))
             report.integrity |= isinstance(error, IntegrityError)
@@ -305,17 +307,6 @@ class _Hourly:
                     )
         self._progress.advance()
         return not said
-
-    def _record(self, report: HourlyReport) -> None:
-        """Write the run into the ledger, once: a run that is finished later than it began may be there already."""
-        event = self._event(report)
-        name, number = str(report.run), 1
-        while (recorded := self._ledger.get("hourly", name)) is not None:
-            if recorded["patients"] == event["patients"]:
-                return
-            number += 1
-            name = f"{report.run}.{number}"
-        self._ledger.append("hourly", name, event, when=self._now)
 
     def _event(self, report: HourlyReport) -> dict[str, Any]:
         """The run as the ledger keeps it: no name, no ID, no UID."""

@@ -58,3 +58,9 @@ def guests(failed: list[Failure]) -> Iterator[None]:
         yield
     except Exception as error:  # a site's own code may raise anything
         failed.append(Failure("a hook", f"{type(error).__name__}: {error}"))
+
+
+def disk_refused(doing: str, error: OSError) -> Failure:
+    """Our own disk's failure as one of the run: without its path, which may name a patient."""
+    why = error.strerror or type(error).__name__
+    return Failure(doing, f"the disk refused ({why}): look at it, then run again")

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from itertools import islice
 from pathlib import PurePosixPath
@@ -25,7 +24,6 @@ from zoneinfo import ZoneInfo
 
 import pluggy
 
-from vault import __version__
 from vault.archive.emr_paths import held_documents
 from vault.archive.ledger import Ledger
 from vault.archive.night import Night
@@ -46,18 +44,18 @@ from vault.lock import run_lock
 from vault.mail.night import queue_digests, tell_that_the_night_failed
 from vault.model import Anomaly, Failure, ObjectKey, PatientID, PatientOutcome, RunID
 from vault.normal.volatile import extended
-from vault.procedure import began, close_what_a_crash_left_open, guests, new_run, tidy
+from vault.procedure import close_what_a_crash_left_open, disk_refused, guests, new_run, tidy
 from vault.progress import Progress, Silent
 from vault.recipients import pinned
-from vault.report.accounts import FOLDER, Account, PatientAccount
+from vault.report.accounts import FOLDER
 from vault.report.rendered import begin, page_of, render_what_is_missing
 from vault.retention.prune import Pruning
 from vault.rois.emr_inbox import EmrInbox
 from vault.rois.inbox import Inbox, unfinished
 from vault.rois.retrieve import retrieve
-from vault.sync_report import SyncReport, counts
+from vault.sync_event import account_of, event_of
+from vault.sync_report import SyncReport
 from vault.tonights_census import tonights_patients
-from vault.verification.routine import only_routine
 
 RUNS_READ = 60
 """Runs of the ledger that are looked at: more than there are in a week."""
@@ -177,10 +175,7 @@ class _Sync:
             report.failed.append(Failure("retrieval", str(error)))
             report.stopped_by = error.exit_code
         except OSError as error:  # our own disk: what has arrived is committed all the same
-            why = error.strerror or type(error).__name__
-            report.failed.append(
-                Failure("retrieval", f"the disk refused ({why}): look at it, then run again")
-            )
+            report.failed.append(disk_refused("retrieval", error))
 
     def _held(self, patient_id: PatientID) -> frozenset[ObjectKey]:
         parts = (PurePosixPath(path).parts for path in objects_in(self._tree(patient_id)))
@@ -247,9 +242,11 @@ class _Sync:
         report.anomalies.extend(Anomaly("refused", "major", said) for said in inbox.refusals())
         self._measure(report, tallies)
         with suppress(OSError):  # the report lacks sentences; what a full disk costs is said elsewhere
-            begin(self._root, report.run, self._account(report))
+            begin(self._root, report.run, account_of(report, self._pseudonyms))
         try:
-            self._record(report)
+            self._ledger.record_run(
+                "runs", event_of(report, self._config, self._pseudonyms, self._now), when=self._now
+            )
         except VaultError as error:  # the inbox stays, so that a later run can record what this one did
             report.failed.append(Failure("ledger", str(error)))
             report.integrity |= isinstance(error, IntegrityError)
@@ -271,27 +268,6 @@ class _Sync:
         for patient_id, measures in verdict.concerned.items():
             said = f"part of what looks like an attack: {'; '.join(OF_ONE[name] for name in measures)}"
             report.patients[PatientID(patient_id)].anomalies.append(said)
-
-    def _record(self, report: SyncReport) -> None:
-        """Write the run into the ledger, once: a run that is finished later than it began may be there already."""
-        event = self._event(report)
-        name, number = str(report.run), 1
-        while (recorded := self._ledger.get("runs", name)) is not None:
-            if recorded["patients"] == event["patients"]:
-                return
-            number += 1
-            name = f"{report.run}.{number}"
-        self._ledger.append("runs", name, event, when=self._now)
-
-    def _account(self, report: SyncReport) -> Account:
-        """What the ledger may not hold, for the report of the run."""
-        patients = {
-            self._pseudonyms.of(patient_id): PatientAccount(
-                tuple(outcome.failed), tuple(outcome.gaps), tuple(outcome.anomalies)
-            )
-            for patient_id, outcome in report.patients.items()
-        }
-        return Account(patients, tuple(report.failed))
 
     def _job(self, inbox: Inbox, run: RunID, *, resumed: bool) -> Job:
         sealing = None
@@ -342,40 +318,10 @@ class _Sync:
             report.failed.append(Failure("retention", str(error)))
             report.integrity |= isinstance(error, IntegrityError)
         except OSError as error:  # the next night goes on where this one stopped
-            why = error.strerror or type(error).__name__
-            report.failed.append(Failure("retention", f"the disk refused ({why}): look at it"))
+            report.failed.append(disk_refused("retention", error))
 
     def _announce(self, patient_id: PatientID, outcome: PatientOutcome) -> None:
         if self._events and outcome.new_commit != outcome.old_commit:
             self._events.hook.commit_made(
                 config=self._config, patient_id=patient_id, old=outcome.old_commit, new=outcome.new_commit
             )
-
-    def _event(self, report: SyncReport) -> dict[str, Any]:
-        """The run as the ledger keeps it: no name, no ID, no UID."""
-        unasked = self._config.verification.routine == "confirm" and not report.anomalies
-        patients = {
-            self._pseudonyms.of(patient_id): {
-                "old_commit": outcome.old_commit,
-                "new_commit": outcome.new_commit,
-                **counts(outcome),
-                "failed": len(outcome.failed),
-                "gaps": len(outcome.gaps),
-                "anomalies": len(outcome.anomalies),
-                **({"routine": only_routine(self._config, patient_id, outcome)} if unasked else {}),
-            }
-            for patient_id, outcome in report.patients.items()
-        }
-        return {
-            "run": report.run,
-            "procedure": "sync",
-            "vault": __version__,
-            "started": began(report.run).astimezone(self._now.tzinfo).isoformat(),
-            "patients": patients,
-            "census": report.census,
-            "anomalies": [asdict(anomaly) for anomaly in report.anomalies],
-            "measures": report.measures,
-            "failed": len(report.failed),
-            "finished": [earlier.run for earlier in report.resumed],
-            **({"asked": True} if self._config.mail else {}),  # somebody can confirm it
-        }

@@ -110,6 +110,19 @@ class Ledger:
         subject = f"{kind}: {name}"
         return next((commit.oid for commit in self._repository.log() if commit.subject == subject), None)
 
+    def record_run(self, kind: str, event: dict[str, Any], *, when: datetime) -> None:
+        """Write what a run did, once: one that is finished later than it began may be there already.
+
+        Where it is and did something else by then, the event is written beside it, as `RUN.2`.
+        """
+        name, number = str(event["run"]), 1
+        while (recorded := self.get(kind, name)) is not None:
+            if recorded["patients"] == event["patients"]:
+                return
+            number += 1
+            name = f"{event['run']}.{number}"
+        self.append(kind, name, event, when=when)
+
     def events(self, kind: str) -> Iterator[dict[str, Any]]:
         """Yield the events of a kind, newest first (by name: `RUN.2` is newer than `RUN`)."""
         tree = self._tree()
