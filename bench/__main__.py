@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from bench import report
-from bench.cases import Bench, charts, commands, memory, night, normal, receive, store
+from bench.cases import Bench, charts, commands, memory, night, normal, receive, rescue, store
 from bench.corpus import FULL, Corpus, Size, make_corpus
 from bench.harness import Case, Result, run_case, say
 from bench.profiling import profile_store
@@ -21,6 +21,7 @@ TOPICS: dict[str, ModuleType] = {
     "normal": normal,
     "store": store,
     "night": night,
+    "rescue": rescue,
     "charts": charts,
     "commands": commands,
     "memory": memory,
@@ -31,6 +32,7 @@ TINY = Size(matrix=32, slices=3, control_points=4, records=2)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what was asked for."""
+    os.umask(0o077)  # as the vault's commands do: it complains of what others could read
     options = _options(arguments)
     load = os.getloadavg()[0]
     folder: Path = options.folder

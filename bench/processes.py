@@ -41,14 +41,16 @@ def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = N
     done = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**_DCMTK_DEFAULTS, **(environment or {})},
         check=False,
     )
     seconds = time.perf_counter() - began
     if done.returncode:
-        raise ToolFailedError(f"{command[0]}: {done.stderr.decode(errors='replace')[-1000:]}")
+        raise ToolFailedError(
+            f"{command[0]}: {(done.stderr or done.stdout).decode(errors='replace')[-1000:]}"
+        )
     return seconds
 
 

@@ -20,7 +20,7 @@ PYGIT2 = "pygit2 loose, fsync"
 RESTIC = "restic backup"
 BORG = "borg create zstd,1"
 
-_PASSWORD = {"RESTIC_PASSWORD": "bench", "BORG_PASSPHRASE": "bench"}
+PASSWORD = {"RESTIC_PASSWORD": "bench", "BORG_PASSPHRASE": "bench"}
 
 
 def cases(bench: Bench) -> Iterator[Case]:
@@ -109,13 +109,13 @@ def _commit_loose(folder: Path, files: list[Path]) -> Sample:
 
 def _restic(folder: Path, source: Path) -> Sample:
     repository = ["restic", "--quiet", "--no-cache", "--repo", str(folder / "restic")]
-    processes.run([*repository, "init"], _PASSWORD)
-    seconds = processes.run([*repository, "backup", str(source)], _PASSWORD)
+    processes.run([*repository, "init"], PASSWORD)
+    seconds = processes.run([*repository, "backup", str(source)], PASSWORD)
     return Sample(seconds, stored=folder_bytes(folder / "restic"))
 
 
 def _borg(folder: Path, source: Path) -> Sample:
-    environment = {**_PASSWORD, "BORG_BASE_DIR": str(folder / "borg-home")}
+    environment = {**PASSWORD, "BORG_BASE_DIR": str(folder / "borg-home")}
     repository = str(folder / "borg")
     processes.run(["borg", "init", "--encryption", "repokey", repository], environment)
     create = ["borg", "create", "--compression", "zstd,1", f"{repository}::night", str(source)]

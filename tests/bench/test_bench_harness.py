@@ -45,7 +45,7 @@ def test_what_could_not_run_is_reported_without_samples():
     assert table([Result(Case("x", {}, left_out=["why"]), {})]).count("\n") == 1
 
 
-@pytest.mark.parametrize("topic", ["normal", "store", "commands"])
+@pytest.mark.parametrize("topic", ["normal", "store", "rescue", "commands"])
 def test_a_topic_runs_from_end_to_end(tmp_path, topic, capsys):
     report = tmp_path / "report.md"
     common = [
