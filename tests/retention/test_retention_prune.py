@@ -311,8 +311,6 @@ def test_killed_between_any_two_steps_the_next_night_finishes(place, tmp_path, m
             with pytest.raises(Killed):
                 twin.night(LAST + 35, ["B"])
         twin.night(LAST + 36, ["B"])
-        if number < 3:  # nothing had begun, so there is another announcement
-            twin.night(LAST + 37, ["B"])
         assert twin.patients() == {"B"}, number
         assert on_share(twin, marker("A")) == []
         assert found_in(twin.root, marker("A")) == []

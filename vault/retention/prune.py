@@ -123,10 +123,10 @@ class Pruning:
 
     def announce(self) -> None:
         """Record whom tonight's digest names; before it goes out. Raises VaultError."""
-        named = sorted(self.plan.of(Fate.ANNOUNCED))
+        named, going = sorted(self.plan.of(Fate.ANNOUNCED)), sorted(self.plan.of(Fate.GOES))
         before = next((one for one in self._ledger.events(EVENTS) if one["event"] == "announced"), None)
         if named or (before and before["patients"]):
-            self._append("1-announced", {"event": "announced", "patients": named})
+            self._append("1-announced", {"event": "announced", "patients": named, "going": going})
 
     def carry_out(self) -> None:
         """Do what the plan says; failures are in the report. Raises VaultError where the ledger can't be written."""

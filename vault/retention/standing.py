@@ -49,15 +49,26 @@ def emergency_since(ledger: Ledger) -> datetime | None:
 
 
 def announced(ledger: Ledger) -> dict[str, datetime]:
-    """Whom the last announcement named as those who go next, and when; without those who have gone since."""
+    """Whom the last announcement named as those who go next, and when; without those who have gone since.
+
+    Whoever was to go when it was made, and has not (the run was killed), stays announced as before.
+    """
     gone: set[str] = set()
+    found: dict[str, datetime] = {}
+    left: set[str] | None = None
     for event in ledger.events("prunes"):
         if event["event"] == "done":
             gone |= {name for name, entry in event["patients"].items() if entry["what"] == "patient"}
         elif event["event"] == "announced":
             when = datetime.fromisoformat(event["when"])
-            return {patient: when for patient in event["patients"] if patient not in gone}
-    return {}
+            named = set(event["patients"]) if left is None else left & set(event["patients"])
+            found |= dict.fromkeys(named, when)
+            left = (
+                set(event.get("going", ())) if left is None else (left - named) & set(event.get("going", ()))
+            )
+            if not left:
+                break
+    return {patient: when for patient, when in found.items() if patient not in gone}
 
 
 def _append(ledger: Ledger, kind: str, what: str, event: dict[str, Any], now: datetime) -> None:
