@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from answer_kit import SECRET, totp_at
-from faults import Fault, Runner
 from verdict_kit import MAILDIR, NIGHT, PEOPLE, TEN, VerdictVault, recipients
 
 from vault.alert import AlertReport, alert
@@ -18,11 +15,9 @@ from vault.lock import run_lock
 from vault.verification.alarms import sent
 from vault.verification.enrolment import keep_secret
 from vault.verification.quorum import State
-from vault.verification.state import policy_of, recorded, states
+from vault.verification.state import policy_of, states
 
 MINUTE = timedelta(minutes=1)
-POINTS = int(os.environ.get("VAULT_SWEEP", "6"))
-"""Moments at which the sweep kills; VAULT_SWEEP=1000 for all."""
 
 
 @pytest.fixture
@@ -301,54 +296,3 @@ def test_without_mail_there_is_nobody_to_ask(tmp_path: Path) -> None:
     vault = VerdictVault(tmp_path / "vault", "")
     with pytest.raises(ConfigError, match=r"without \[mail\]"):
         alert(vault.config, now=TEN)
-
-
-# --- kill -9
-
-
-@contextmanager
-def swept(folder: Path):  # type: ignore[no-untyped-def]
-    with Runner(folder) as runner:
-        yield runner
-
-
-def test_killed_at_any_write_it_loses_and_invents_nothing(tmp_path: Path) -> None:
-    """Each night one verdict, one refusal and one objection arrive, and `vault alert` is killed once, somewhere."""
-    vault = VerdictVault(tmp_path / "vault", MAILDIR + recipients(("Ann", "Ben")))
-    now = datetime.now(UTC)
-    with swept(tmp_path / "runner") as runner:
-
-        def deliver(number: int) -> str:
-            began = now - timedelta(days=3) + number * MINUTE
-            run = vault.night("4711", began=began)
-            vault.answer("Ann", f"VERIFY {vault.code('Ann', run)}", written=now)
-            vault.answer("Ben", f"REJECT {vault.code('Ben', run)}", written=now)
-            vault.answer("Ben", f"VERIFY {number}", written=now)
-            return run
-
-        deliver(0)
-        whole = runner.run(["-c", vault.toml, "alert"], [vault.folder])
-        assert whole.code == 0, whole.err
-        points = len(whole.points["main", "disk"])
-        assert points > 100
-        for number, point in enumerate(range(1, points, max(1, points // POINTS)), 1):
-            run = deliver(number)
-            killed = runner.run(["-c", vault.toml, "alert"], [vault.folder], Fault(point, "before"))
-            assert killed.code in {0, 137}, killed.err
-            after = runner.run(["-c", vault.toml, "verify", "poll"], [vault.folder])
-            assert after.code == 0, after.err
-            found = [each for each in recorded(vault.ledger) if each.run == run]
-            assert sorted((each.verdict.recipient, each.verdict.answer.value) for each in found) == [
-                ("Ann", "verify"),
-                ("Ben", "reject"),
-            ], killed.hit
-            assert list((vault.folder / "in/new").iterdir()) == []
-            assert not list((vault.folder / "mail/outbox").glob("[!.]*"))
-    nights = vault.nights
-    subjects = [str(each["Subject"]) for each in vault.mailed()]
-    assert subjects.count("Your VERIFY was counted") == nights
-    assert subjects.count("Your REJECT was counted") == nights
-    assert subjects.count("Your answer was NOT counted") == nights
-    assert subjects.count("ALARM: Ben REJECTS 1 patient") == 2 * nights
-    identities = [(str(each["Message-ID"]), each["To"]) for each in vault.mailed()]
-    assert len({identity for identity, _ in identities}) >= 4 * nights

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 import signal
@@ -310,37 +309,6 @@ def test_killed_anywhere_the_next_run_finishes(made: SharedVault, share: Path, t
     for path in (tmp_path / "new/repos").glob("*.git"):
         subprocess.run(["git", f"--git-dir={path}", "fsck", "--strict"], check=True, capture_output=True)
     assert not (tmp_path / "new/restoring").exists()
-
-
-@pytest.mark.parametrize("at", range(1, 40, 6))
-def test_ended_at_any_write_the_next_run_finishes(
-    made: SharedVault, share: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
-) -> None:
-    """Every rename is where something becomes so; the process ends there."""
-
-    class Gone(BaseException):
-        pass
-
-    count = 0
-    true_rename, true_replace = Path.rename, Path.replace
-
-    def gone(true: object) -> object:
-        def wrapped(self: Path, target: Path) -> Path:
-            nonlocal count
-            count += 1
-            if count == at:
-                raise Gone
-            return true(self, target)  # type: ignore[operator,no-any-return]
-
-        return wrapped
-
-    monkeypatch.setattr(Path, "rename", gone(true_rename))
-    monkeypatch.setattr(Path, "replace", gone(true_replace))
-    with contextlib.suppress(Gone):
-        run(made, share, tmp_path / "new")
-    monkeypatch.undo()
-    assert run(made, share, tmp_path / "new").exit_code == ExitCode.DONE
-    assert refs(tmp_path / "new") == refs(made.folder)
 
 
 def test_what_the_command_says(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 from hour_kit import PATIENTS, at, day
-from test_faults_sweep import disturbed
+from test_faults_sweep import LIMIT, disturbed
 
 from vault.archive.hours import BRANCH
 from vault.archive.ledger import Ledger
 from vault.archive.overview import Overview
 from vault.archive.repository import PatientRepository
 from vault.keys import Pseudonyms
+
+pytestmark = LIMIT
 
 HOUR = at(12)
 
@@ -86,6 +88,6 @@ def test_hourly(runner, morning, tmp_path, told):
         command=lambda swept: ["-c", swept.toml, "--json", "hourly"],
         watched=lambda swept: [swept.folder, swept.share],
         check=check,
-        wanted=5,
+        wanted=3,
         now=HOUR,
     )

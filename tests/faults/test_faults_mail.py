@@ -10,9 +10,11 @@ import faults
 from faults import Fault
 from mail_kit import read
 from mail_night import into_a_maildir
-from test_faults_sweep import sample
+from test_faults_sweep import LIMIT, sample
 
 from vault.archive.ledger import Ledger
+
+pytestmark = LIMIT
 
 
 def test_the_mail_of_a_night(runner, stage, tmp_path):

@@ -11,10 +11,12 @@ import pytest
 from retention_kit import ToldVault
 from share_kit import SharedVault
 from share_kit import refs as refs_of
-from test_faults_sweep import disturbed
+from test_faults_sweep import LIMIT, disturbed
 
 from vault.archive.ledger import Ledger
 from vault.archive.repository import PatientRepository, all_repositories
+
+pytestmark = LIMIT
 
 
 def unsound(folder: Path) -> list[str]:
@@ -65,7 +67,7 @@ def test_restore(runner, tmp_path, told):
         watched=lambda to: [to],
         check=check,
         halfway=lambda to: iter(unsound(to)),
-        wanted=5,
+        wanted=3,
     )
 
 
@@ -129,6 +131,6 @@ def test_repair(runner, damaged, tmp_path, told):
         watched=lambda swept: [swept.folder],
         check=check,
         halfway=halfway,
-        wanted=5,
+        wanted=3,
         now=now,
     )

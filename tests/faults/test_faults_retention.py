@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from retention_kit import ToldVault, marker
 from rewrite_kit import found_in
-from test_faults_sweep import disturbed
+from test_faults_sweep import LIMIT, disturbed
 
 from vault.archive.ledger import Ledger
 from vault.archive.repository import all_repositories
 from vault.files import private_folder
+from vault.inventory import needed_on_share
 from vault.share import layout
+
+pytestmark = LIMIT
 
 LAST = 2
 """The last night that names A."""
@@ -121,6 +125,44 @@ def test_prune(runner, due, tmp_path, told):
         watched=lambda swept: [swept.folder, swept.share],
         check=check,
         halfway=halfway,
-        wanted=8,
+        wanted=3,
+        now=now,
+    )
+
+
+def test_sync_that_prunes(runner, stage, tmp_path, told):
+    """The end of a night in which one of two patients goes."""
+    now = datetime.now(UTC) + 3 * DAY
+    base = stage.settled.copy(tmp_path / "base")
+    stays, goes = base.config.census.patients
+    base.edit(f', "{goes}"]', "]")
+    base.toml.write_text(base.toml.read_text() + '[retention]\nafter_last_treatment = "1d"\n')
+    before = runner.run(["-c", base.toml, "--json", "sync"], [], now=now - DAY)
+    assert json.loads(before.out)["retention"]["announced"] == [goes], before.out + before.err
+    expected = {}
+
+    def check(swept):
+        (run, *_) = Ledger(swept.folder).events("runs")
+        yield from swept.complaints(run["run"])
+        said = {
+            "trees": swept.trees(),
+            "share": len(names(swept) - needed_on_share(swept.config)),  # what the site's files were before
+            "gone": sorted((what, before) for what, before, _ in pruned(swept).values()),
+        }
+        if not expected:
+            expected.update(said)
+            assert set(said["trees"]) == {stays}
+            assert [what for what, _ in said["gone"]] == ["patient"]
+        yield from (f"{what} differ" for what in said if said[what] != expected[what])
+
+    disturbed(
+        runner,
+        told,
+        "sync with [retention]",
+        begin=lambda: base.copy(tmp_path / "swept"),
+        command=lambda swept: ["-c", swept.toml, "--json", "sync"],
+        watched=lambda swept: [swept.folder / "repos", swept.folder / "removals", swept.share],
+        check=check,
+        wanted=2,
         now=now,
     )

@@ -30,7 +30,8 @@ LATER = timedelta(minutes=10)
 
 T = TypeVar("T")
 
-pytestmark = pytest.mark.timeout(0 if SWEEP else 120)
+LIMIT = pytest.mark.timeout(0 if SWEEP else 120)
+pytestmark = LIMIT
 
 
 def sample(points: int, wanted: int) -> list[int]:
@@ -105,12 +106,13 @@ def disturbed(
     watched: Callable[[T], list[Path]],
     check: Callable[[T], Iterator[str]],
     wanted: int,
+    again: Callable[[T], list[str | Path]] | None = None,
     halfway: Callable[[T], Iterator[str]] = lambda _: iter(()),
     now: datetime | None = None,
     kind: str = "disk",
     role: str = "main",
 ) -> None:
-    """Disturb a command `name` at `wanted` points, each time on what `begin` makes, and run it once more undisturbed.
+    """Disturb a command at `wanted` points, each time on what `begin` makes, and run it (or `again`) undisturbed.
 
     `halfway` yields what is wrong after the first run, `check` what is after the second.
     """
@@ -125,7 +127,7 @@ def disturbed(
         place = begin()
         ran = runner.run(command(place), watched(place), fault, now=now)
         complaints = [*ended_well(ran), *(f"at once {text}" for text in halfway(place))]
-        last = runner.run(command(place), [], now=now and now + LATER)
+        last = runner.run((again or command)(place), [], now=now and now + LATER)
         if last.code and not (last.code == 3 and (json.loads(last.out or "{}").get("resumed"))):
             complaints.append(f"then exit code {last.code}: {last.out}{last.err}")
         complaints += [f"then {text}" for text in check(place)]

@@ -57,6 +57,7 @@ _LOADED = (
     "cli.prune",
     "cli.repair",
     "cli.restore",
+    "cli.verify",
     "hooks",
     "vault.sync",
     "vault.alert",
