@@ -367,6 +367,25 @@ def test_a_killed_run_is_finished_by_the_next(today: Day, monkeypatch: pytest.Mo
     assert status(today.vault.config).unfinished_hours == []
 
 
+def test_a_summary_that_a_killed_run_had_committed_gets_into_the_ledger(
+    today: Day, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    today.treat(ANNA, 8, 10)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("vault.hourly.lay_out", killed)
+        with pytest.raises(KeyboardInterrupt):
+            today.hour(at(9))
+    assert today.hour(at(10)).exit_code == ExitCode.DONE
+    root = today.vault.config.vault.root
+    summary = Overview.open(root)
+    assert summary
+    assert summary.tip("hourly") in [event["overview"] for event in Ledger(root).events("hourly")]
+
+
 def test_a_history_that_the_database_rewrites_is_noticed(today: Day) -> None:
     today.treat(ANNA, 8, 10)
     today.hour(at(9))

@@ -11,6 +11,9 @@ from retention_kit import ToldVault
 from test_audit import copied, full, sound  # noqa: F401  # the fixture
 
 from vault.archive.repository import PatientRepository
+from vault.archive.swap import exchange
+from vault.model import PatientID
+from vault.share.envelope import parse_identities
 
 
 @pytest.fixture
@@ -72,6 +75,27 @@ def test_a_share_that_has_another_state_changes_nothing(place):
     assert "nothing was changed" in done.stderr
     assert {each: each.read_bytes() for each in path.rglob("*") if each.is_file()} == before
     assert not (place.root / "damaged").exists()
+
+
+def test_killed_as_it_heals_it_has_set_the_damaged_one_aside(place, monkeypatch):
+    from vault import repair as module
+
+    class Killed(BaseException):
+        pass
+
+    def die(one: Path, other: Path) -> bool:
+        assert exchange(one, other)
+        raise Killed
+
+    damage(place.root / "repos" / "A.git")
+    was = {each.name: each.read_bytes() for each in (place.root / "repos/A.git").glob("objects/pack/*")}
+    identities = parse_identities((place.root / "keys/identity.txt").read_text())
+    monkeypatch.setattr(module, "exchange", die)
+    with pytest.raises(Killed):
+        module.repair(place.config, PatientID("A"), identities, now=place.at(9))
+    assert "Nothing is wrong" in repair(place).stdout
+    (aside,) = (place.root / "damaged").iterdir()
+    assert {each.name: each.read_bytes() for each in aside.glob("objects/pack/*")} == was
 
 
 def test_nobody_is_invented(place):

@@ -318,6 +318,32 @@ def test_killed_between_any_two_steps_the_next_night_finishes(place, tmp_path, m
         assert runs["intent"] == runs["done"]
 
 
+def test_the_ledger_says_what_was_done_though_the_disk_refused_at_the_end(place, monkeypatch):
+    from vault.archive import swap
+
+    place.night(LAST + 34, ["B"])
+
+    def refuse(folder: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(swap, "erase", refuse)
+        report = place.night(LAST + 35, ["B"])
+    assert report.gone == ["A"]
+    assert [failure.subject for failure in report.failed] == ["a repository that was to be pruned"]
+    assert place.events()[-1]["patients"][place.pseudonyms.of("A")]["after"] == {}
+    assert place.night(LAST + 36, ["B"]).failed == []
+
+
+def test_what_a_killed_run_left_half_done_is_cleared(place):
+    for left in ("removals/.tmp-1", "repair/A/repos/A.git/x"):
+        private_folder((place.root / left).parent)
+        (place.root / left).write_bytes(b"x")
+    assert place.made.command("prune").returncode == 0
+    assert not (place.root / "removals/.tmp-1").exists()
+    assert not (place.root / "repair").exists()
+
+
 def test_the_command_says_who_and_why(place):
     dry = place.made.command("prune", "--dry-run")
     assert dry.returncode == 0, dry.stderr

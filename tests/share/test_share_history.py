@@ -9,7 +9,6 @@ import pyrage
 import pytest
 from share_kit import SharedVault
 
-from vault import inventory
 from vault.archive.repository import PatientRepository
 from vault.archive.smallpack import GitObject, decode, encode
 from vault.delivery import open_outbox
@@ -157,8 +156,6 @@ def test_what_nothing_needs_any_more_is_named_and_nothing_else(vault: SharedVaul
     assert set(not_needed(vault.config, everything)) == set()
     shutil.rmtree(vault.folder / "repos/4711.git")
     vault.event()
-    ahead = manifest.encode(inventory.make_manifest(vault.config, [], {}))
-    inventory.remember_manifest(vault.folder / "outbox", manifest.sign(ahead, vault.signer))
     with pytest.raises(VaultError, match="newest state"):  # not before the share has it
         list(not_needed(vault.config, everything))
     vault.deliver()
