@@ -13,6 +13,7 @@ from test_audit import copied, full, sound  # noqa: F401  # the fixture
 from vault.archive.repository import PatientRepository
 from vault.archive.swap import exchange
 from vault.model import PatientID
+from vault.repair import repair as heal
 from vault.share.envelope import parse_identities
 
 
@@ -78,8 +79,6 @@ def test_a_share_that_has_another_state_changes_nothing(place):
 
 
 def test_killed_as_it_heals_it_has_set_the_damaged_one_aside(place, monkeypatch):
-    from vault import repair as module
-
     class Killed(BaseException):
         pass
 
@@ -90,12 +89,21 @@ def test_killed_as_it_heals_it_has_set_the_damaged_one_aside(place, monkeypatch)
     damage(place.root / "repos" / "A.git")
     was = {each.name: each.read_bytes() for each in (place.root / "repos/A.git").glob("objects/pack/*")}
     identities = parse_identities((place.root / "keys/identity.txt").read_text())
-    monkeypatch.setattr(module, "exchange", die)
+    monkeypatch.setattr("vault.repair.exchange", die)
     with pytest.raises(Killed):
-        module.repair(place.config, PatientID("A"), identities, now=place.at(9))
+        heal(place.config, PatientID("A"), identities, now=place.at(9))
     assert "Nothing is wrong" in repair(place).stdout
     (aside,) = (place.root / "damaged").iterdir()
     assert {each.name: each.read_bytes() for each in aside.glob("objects/pack/*")} == was
+
+
+def test_where_a_disk_exchanges_no_names_it_heals_all_the_same(place, monkeypatch):
+    monkeypatch.setattr("vault.repair.exchange", lambda *_: False)
+    damage(place.root / "repos" / "A.git")
+    identities = parse_identities((place.root / "keys/identity.txt").read_text())
+    assert heal(place.config, PatientID("A"), identities, now=place.at(9)).healed
+    assert full(place).findings == []
+    assert len(list((place.root / "damaged").iterdir())) == 1
 
 
 def test_nobody_is_invented(place):
