@@ -19,6 +19,7 @@ from vault.share import layout, manifest
 from vault.share.manifest import Entry, Manifest
 from vault.share.mirror import is_mark
 from vault.share.needed import ledger_names, manifests, needed_names
+from vault.share.outbox import Outbox
 
 SIGNERS = "keys/allowed_signers"
 CONFIGURATION = "vault.toml"
@@ -102,8 +103,10 @@ def not_needed(config: Config, names: Iterable[str]) -> Iterator[str]:
     names = list(names)
     ledger = Ledger(config.vault.root).repository
     newest = manifests(names)[:1]
-    # held against the ledger, and not against the last manifest that was sealed: on a full disk none may have been
-    if ledger is None or not newest or layout.generation(newest[0]) < ledger.depth():
+    # held against the ledger, and not against the last manifest that was sealed: on a full disk none may have been;
+    # and one that still waits may be on the share, but not durably
+    waits = any(name.startswith(layout.MANIFESTS) for name in Outbox(config.vault.root / "outbox").pending())
+    if waits or ledger is None or not newest or layout.generation(newest[0]) < ledger.depth():
         raise VaultError(
             "The share does not have the vault's newest state yet, so nothing may be removed there: `vault sync` "
             "delivers it."

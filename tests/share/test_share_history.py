@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 from pathlib import Path
 
@@ -159,6 +160,13 @@ def test_what_nothing_needs_any_more_is_named_and_nothing_else(vault: SharedVaul
     with pytest.raises(VaultError, match="newest state"):  # not before the share has it
         list(not_needed(vault.config, everything))
     vault.deliver()
+    (latest, *_older) = manifests(names(vault))
+    open_outbox(vault.folder).seal(
+        latest, io.BytesIO(b""), 0, envelope.parse_recipients(vault.config.vault.recipients)
+    )
+    with pytest.raises(VaultError, match="newest state"):  # it is there, but perhaps not durably
+        list(not_needed(vault.config, names(vault)))
+    open_outbox(vault.folder).withdraw(latest)
     gone = set(not_needed(vault.config, names(vault)))
     left = names(vault) - gone
     assert needed_on_share(vault.config) <= left
