@@ -41,8 +41,7 @@ def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = N
     done = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         env={**_DCMTK_DEFAULTS, **(environment or {})},
         check=False,
     )
