@@ -20,12 +20,11 @@ from vault.archive.repository import PatientRepository, all_repositories
 from vault.config import load
 from vault.errors import ExitCode, IntegrityError, ShareError, UsageError, VaultError
 from vault.keys import read_pseudonym_key
-from vault.restore import Report, restore
+from vault.restore import UNFINISHED, Report, restore
 from vault.share import layout
 from vault.share.backend import ShareUnavailableError, open_share
 from vault.share.envelope import Identities, parse_identities
 from vault.share.folder import FolderShare
-from vault.share.mirror import mark_shared
 from vault.share.needed import manifests
 
 WEIRD = "Müller ^/.."
@@ -263,16 +262,15 @@ def test_going_away_in_the_middle_is_gone_on_with(
     assert refs(tmp_path / "new") == refs(made.folder)
 
 
-def test_what_a_killed_restore_left_half_done_in_a_repository_goes_no_further(
-    made: SharedVault, share: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_a_killed_restore_left_half_written_goes_no_further(
+    made: SharedVault, share: Path, tmp_path: Path
 ) -> None:
-    def mark(repository: BareRepository, commit: str, branch: str) -> None:
-        mark_shared(repository, commit, branch)
-        (repository.path / ".tmp-1").write_bytes(b"half a ref")
-
-    monkeypatch.setattr("vault.restore.mark_shared", mark)
-    assert run(made, share, tmp_path / "new").exit_code == ExitCode.DONE
-    assert list((tmp_path / "new").rglob(".tmp-*")) == []
+    new = tmp_path / "new"
+    for half in (new / UNFINISHED / ".tmp-1", new / "keys" / ".tmp-2", new / ".tmp-3"):
+        half.parent.mkdir(parents=True, exist_ok=True)
+        half.write_bytes(b"half")
+    assert run(made, share, new).exit_code == ExitCode.DONE
+    assert list(new.rglob(".tmp-*")) == []
 
 
 def test_a_full_disk_is_said_and_more_room_is_enough(

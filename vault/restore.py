@@ -163,6 +163,7 @@ class _Restore:
         self._report = Report(folder)
 
     def run(self, patient_id: str | None) -> Report:
+        sweep(self._folder)  # of a restore that was killed: keys may be among what it left half written
         private_folder(self._work)
         found = self._find(patient_id)
         entries = [entry for entry in found.manifest.entries if patient_id in (None, entry.patient_id)]
@@ -308,7 +309,6 @@ class _Restore:
 
     def _put_in_place(self, repository: BareRepository, target: Path) -> None:
         private_folder(target.parent)
-        sweep(repository.path)  # of a restore that was killed
         repository.path.rename(
             target
         )  # all in it is durable: packs, refs and configuration are each when written
