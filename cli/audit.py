@@ -27,8 +27,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Time for whole reads without --full.",
 )
+@click.option(
+    "--mail",
+    is_flag=True,
+    help="Alarm all recipients when something is not what it must be; `vault alert` sends it.",
+)
 @click.pass_obj
-def audit(context: Context, full: bool, witness: str | None, minutes: float) -> None:
+def audit(context: Context, full: bool, witness: str | None, minutes: float, mail: bool) -> None:
     """Check histories, signatures, checksums, the ledger and the share; change nothing.
 
     Every time the structure of all, and a seventh of the contents, so that a week of nights reads everything. Exit code
@@ -36,17 +41,24 @@ def audit(context: Context, full: bool, witness: str | None, minutes: float) -> 
     """
     import hooks
     from vault.audit.audit import audit as run
+    from vault.errors import UsageError
 
-    config = context.config()
+    config, now = context.config(), datetime.now(UTC)
+    if mail and config.mail is None:
+        raise UsageError(f"--mail: {config.path} has no [mail], so nobody can be told.")
     report = run(
         config,
-        now=datetime.now(UTC),
+        now=now,
         full=full,
         witness=witness,
         budget=minutes * 60,
         progress=context.progress(),
         events=hooks.plugins(config),
     )
+    if mail and report.integrity:
+        from vault.mail.post import queue_audit_found
+
+        queue_audit_found(config, now, report.wrong)
     if context.json:
         context.emit(report.as_json())
     else:

@@ -146,6 +146,32 @@ def test_a_night_that_fails_as_a_whole_is_mailed_in_plain_words(new_ward: Wards)
     assert outbox.waiting(place.vault.folder) == []
 
 
+def test_what_an_audit_found_alarms_everybody_once_a_day_and_names_nobody(new_ward: Wards) -> None:
+    place = new_ward()
+    place.play()
+    place.vault.sync()
+    assert place.vault.command("audit", "--mail").returncode in {0, 3}
+    before = len(place.mails())
+    repository = next((place.vault.folder / "repos").glob("*.git"))
+    (repository / "refs/heads/main").write_text("0" * 40 + "\n")
+    for _ in range(2):
+        assert place.vault.command("audit", "--mail").returncode == ExitCode.INTEGRITY
+    assert len(outbox.waiting(place.vault.folder)) == 2  # one for each recipient
+    place.vault.command("alert")
+    newest = next(mail for mail in reversed(place.mails()) if "audit" in mail["Subject"])
+    assert len(place.mails()) > before
+    assert newest["Subject"].startswith("ALARM: the audit found ")
+    said = newest.get_body(("plain",)).get_content()
+    assert "`vault audit` lists each with what to do" in " ".join(said.split())
+    assert repository.stem not in said
+
+
+def test_an_audit_can_tell_nobody_where_there_is_no_mail(new_ward: Wards) -> None:
+    done = new_ward("").vault.command("audit", "--mail")
+    assert done.returncode == ExitCode.USAGE
+    assert "has no [mail], so nobody can be told" in done.stderr
+
+
 def test_a_rois_that_is_away_is_mailed_as_a_night_that_failed(new_ward: Wards) -> None:
     place = new_ward(into_a_maildir("limited"))
     text = place.vault.toml.read_text()

@@ -55,7 +55,12 @@ class AuditReport:
     @property
     def integrity(self) -> bool:
         """Whether anything is not what it must be."""
-        return any(finding.level is Level.INTEGRITY for finding in self.findings)
+        return bool(self.wrong)
+
+    @property
+    def wrong(self) -> int:
+        """How many things are not what they must be."""
+        return sum(finding.level is Level.INTEGRITY for finding in self.findings)
 
     @property
     def exit_code(self) -> ExitCode:

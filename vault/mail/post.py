@@ -223,9 +223,33 @@ def queue_night_failed(config: Config, now: datetime, reason: str) -> None:
             full=desk.mail.content == "full",
             emergency=_emergency(desk),
         )
-        people = [(each.name, each.address) for each in desk.mail.recipients]
-        whole = message(desk.mail, config.site.name, made, people, desk.now)
-        outbox.queue(config.vault.root, whole, f"failed {desk.now.isoformat()}")
+        _queue_to_all(desk, made, f"failed {desk.now.isoformat()}")
+
+
+def queue_audit_found(config: Config, now: datetime, number: int) -> None:
+    """Queue the alarm of an audit that found so many things not to be what they must be; one a day, to everybody.
+
+    What they are stands in no mail, since it names repositories. Raises VaultError or OSError.
+    """
+    desk = _desk_without_key(config, now)
+    if desk is not None:
+        things = "one thing" if number == 1 else f"{number} things"
+        made = notices.notice(
+            config.site.name,
+            f"ALARM: the audit found {things} wrong",
+            f"{things.capitalize()} in the vault or on its share {'is' if number == 1 else 'are'} not what the signed "
+            "histories and the ledger say: a damaged disk, or somebody changed it.\n\n"
+            "At the vault, `vault audit` lists each with what to do. Until then, export nothing that it names, and do "
+            "not delete anything.",
+            emergency=_emergency(desk),
+        )
+        _queue_to_all(desk, made, f"audit {desk.now.date()}")
+
+
+def _queue_to_all(desk: _Desk, made: Content, key: str) -> None:
+    people = [(each.name, each.address) for each in desk.mail.recipients]
+    whole = message(desk.mail, desk.config.site.name, made, people, desk.now)
+    outbox.queue(desk.config.vault.root, whole, key)
 
 
 def _desk_without_key(config: Config, now: datetime) -> _Desk | None:
