@@ -220,7 +220,9 @@ def test_signers_of_one_s_own_are_believed_and_no_others(
 
 def test_another_identity_opens_nothing(made: SharedVault, share: Path, tmp_path: Path) -> None:
     stranger = parse_identities(str(pyrage.x25519.Identity.generate()))
-    with pytest.raises(IntegrityError, match="not encrypted to this identity"):
+    with pytest.raises(
+        IntegrityError, match=r"not encrypted to this identity.*another identity from the safe"
+    ):
         restore(FolderShare(share), stranger, tmp_path / "new")
 
 

@@ -63,7 +63,8 @@ def find(fetcher: Fetcher, workspace: Path, signers: Path | None, failed: list[F
             continue
         return found if not first else _after_damage(found)
     raise IntegrityError(
-        f"none of the {len(names)} manifests on the share {fetcher.share.place} can be used; the newest: {first}"
+        f"none of the {len(names)} manifests on the share {fetcher.share.place} can be used; the newest: {first}. "
+        "Try another identity from the safe, then another copy of the share"
     )
 
 

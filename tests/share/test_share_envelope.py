@@ -186,3 +186,17 @@ def test_a_plaintext_whose_last_bytes_are_refused_is_never_success(short: int) -
     keys = envelope.parse_identities(str(IDENTITY))
     with pytest.raises(OSError, match="No space left"):
         envelope.decrypt(io.BytesIO(sealed.getvalue()), TailFailing(66_536 - short), keys)
+
+
+def test_a_key_typed_from_paper_may_have_spaces_and_lower_case() -> None:
+    typed = " ".join(str(IDENTITY).lower()[i : i + 8] for i in range(0, len(str(IDENTITY)), 8))
+
+    assert len(envelope.parse_identities(f"# from the safe\r\n{typed}\r\n").parsed) == 1
+
+
+def test_a_mistyped_key_is_named_by_its_line_and_never_repeated() -> None:
+    wrong = str(IDENTITY)[:-1] + ("Q" if str(IDENTITY)[-1] != "Q" else "P")
+
+    with pytest.raises(ConfigError, match=r"line 2 .*compare it character by character") as raised:
+        envelope.parse_identities(f"# from the safe\n{wrong}\n")
+    assert wrong[20:40] not in str(raised.value)

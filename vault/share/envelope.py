@@ -111,15 +111,16 @@ def encrypt(source: Readable, size: int, target: Writable, recipients: Recipient
 def parse_identities(text: str) -> Identities:
     """Read an identity file as `age-keygen` writes it; raises ConfigError that never repeats what stands there."""
     found = []
-    for line in text.splitlines():
-        if not line.strip() or line.startswith("#"):
+    for number, line in enumerate(text.splitlines(), 1):
+        key = "".join(line.split())  # typed from paper, in groups
+        if not key or key.startswith("#"):
             continue
         try:
-            found.append(pyrage.x25519.Identity.from_str(line.strip()))
+            found.append(pyrage.x25519.Identity.from_str(key))
         except pyrage.IdentityError:
             raise ConfigError(
-                "the identity file holds a line that is no age secret key (AGE-SECRET-KEY-1…): give the file that "
-                "`age-keygen` or `vault init` wrote"
+                f"line {number} of the identity file holds no age secret key (AGE-SECRET-KEY-1…): where it was typed "
+                "from paper, compare it character by character; else give the file that `age-keygen` wrote"
             ) from None
     if not found:
         raise ConfigError("the identity file holds no age secret key (AGE-SECRET-KEY-1…)")
