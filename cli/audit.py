@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ from cli.text import count, printable
 
 if TYPE_CHECKING:
     from vault.audit.findings import AuditReport
+
+_HEAD = re.compile(r"[0-9a-fA-F]{12,40}")
 
 
 @click.command()
@@ -46,6 +49,8 @@ def audit(context: Context, full: bool, witness: str | None, minutes: float, mai
     config, now = context.config(), datetime.now(UTC)
     if mail and config.mail is None:
         raise UsageError(f"--mail: {config.path} has no [mail], so nobody can be told.")
+    if witness and not _HEAD.fullmatch(witness):
+        raise UsageError("--witness takes the ledger's head as a mail gives it: 12 to 40 hexadecimal digits.")
     report = run(
         config,
         now=now,

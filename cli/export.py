@@ -140,8 +140,11 @@ def _lines(report: Report, *, signatures: bool) -> list[str]:
         if exported.commit:
             state = "verified" if exported.vouched else "not verified: nobody has vouched for this state"
             if exported.vouched and exported.newer:
-                newer = "a newer state is" if exported.newer == 1 else f"{exported.newer} newer states are"
-                state = f"verified, but {newer} not (vault verify list; --at latest)"
+                newer = "a newer state" if exported.newer == 1 else f"{exported.newer} newer states"
+                state = (
+                    f"verified. NOT EXPORTED: {newer} that nobody has confirmed; later fractions may be in it. "
+                    f"`vault diff {exported.patient_id} verified` shows what it changes, --at latest exports it"
+                )
             kept = f", {exported.kept} of them there already" if exported.kept else ""
             lines.append(f"{exported.patient_id}: {exported.files} files, {exported.size / 1e6:.1f} MB{kept}")
             lines.append(f"  {exported.commit[:12]} ({exported.at}), {state}")

@@ -48,9 +48,13 @@ def write(context: Context, found: RunReport, page: Path | None, paper: Path | N
     """Write the files that were asked for, private and whole, and say so. Returns whether there were any."""
     if not (page or paper):
         return False
+    from vault.errors import UsageError
     from vault.files import write_file
     from vault.report.illustrations import illustrations
 
+    for path in filter(None, (page, paper)):
+        if not path.absolute().parent.is_dir():
+            raise UsageError(f"There is no folder {path.parent} to write {path.name} into: make it first.")
     pictures = illustrations(context.config(), found)
     if page:
         from vault.report.html import html

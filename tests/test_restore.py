@@ -232,6 +232,8 @@ def test_a_share_that_is_away_or_is_none_is_said(made: SharedVault, tmp_path: Pa
     (tmp_path / "empty/v1").mkdir(parents=True)
     with pytest.raises(ShareError, match="holds no manifest"):
         run(made, tmp_path / "empty", tmp_path / "new")
+    with pytest.raises(ShareUnavailableError, match=r"lies in a share: name the folder above it, .*empty$"):
+        run(made, tmp_path / "empty/v1", tmp_path / "new")
 
 
 def test_a_folder_that_is_something_else_is_refused(made: SharedVault, share: Path, tmp_path: Path) -> None:

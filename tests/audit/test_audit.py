@@ -122,6 +122,9 @@ def test_a_witness_that_the_ledger_does_not_extend(place):
     head = Ledger(place.root).head()
     assert full(place, witness=head[:12]).findings == []
     assert full(place, witness=head[:4]).integrity, "a few digits prove nothing"
+    done = place.made.command("audit", "--witness", "abc")
+    assert done.returncode == 2
+    assert "12 to 40 hexadecimal digits" in done.stderr
     done = place.made.command("--json", "audit", "--witness", "f" * 40)
     assert done.returncode == 4
     assert json.loads(done.stdout)["findings"][0]["level"] == "integrity"

@@ -113,7 +113,7 @@ def test_files_of_a_report(
     before = page.read_bytes(), paper.read_bytes()
     run(department, capsys, "report", "20261125", "--html", page, "--pdf", paper)
     assert (page.read_bytes(), paper.read_bytes()) == before
-    run(department, capsys, "report", "--html", tmp_path / "none" / "n.html", code=1)
+    run(department, capsys, "report", "--html", tmp_path / "none" / "n.html", code=2)
 
 
 def test_files_of_a_diff(department: Department, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

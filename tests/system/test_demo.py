@@ -152,7 +152,7 @@ def test_the_export_takes_what_was_confirmed_and_says_so(place: Path) -> None:
         assert (exported["commit"], exported["at"]) == (first.oid, "verified")
         assert (exported["verified"], exported["newer"]) == (True, 1)
     said = run("-c", "demo/vault.toml", "export", "DEMO-002", "--to", "confirmed", cwd=place).stdout
-    assert "verified, but a newer state is not" in said
+    assert "verified. NOT EXPORTED: a newer state that nobody has confirmed" in said
 
 
 @pytest.mark.usefixtures("first_run")

@@ -141,6 +141,10 @@ class FolderShare:
     def _require_top(self) -> None:
         """Tell "not there" from "the share is away", which looks the same from below."""
         if not (self.root / layout.ROOT).is_dir():
+            if self.root.name == layout.ROOT and self.root.is_dir():
+                raise ShareUnavailableError(
+                    f"{self.place} lies in a share: name the folder above it, {self.root.parent}"
+                )
             raise ShareUnavailableError(f"the share {self.place} is away or was never used: is it mounted?")
 
     def _folder(self, path: Path) -> None:
