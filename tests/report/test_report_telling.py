@@ -71,7 +71,9 @@ def test_who_is_asked_to_answer() -> None:
     assert "`vault verify accept 20261125T020000Z-0001 --as NAME`" in telling.answers(asked)
     assert telling.answers(report(of("minor"), answers=Answers(1, time(9)))).startswith("One person has to")
     assert telling.answers(asked) in text(asked)
-    assert telling.answers(asked) in html(asked).decode()
+    page = html(asked).decode()
+    assert "2 different people have to confirm this by 10:00" in page
+    assert "<code>vault verify accept 20261125T020000Z-0001 --as NAME</code>" in page
 
 
 def test_who_must_look_at_what() -> None:
