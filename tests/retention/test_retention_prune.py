@@ -215,6 +215,22 @@ def test_a_rejected_change_keeps_its_patient_until_it_is_verified(place):
     assert place.night(LAST + 36, ["B"]).announced == ["A"]
 
 
+def test_a_rejected_run_keeps_whom_a_later_run_finished_of_it(place):
+    """Whoever rejects a report as a whole rejects what an interrupted night had left to the next one, too."""
+    run = str(place.record(LAST + 1, ["B"]))
+    ledger = Ledger(place.root, place.signer)
+    again = ledger.get("runs", run)
+    again["patients"] = {place.pseudonyms.of("A"): next(iter(again["patients"].values()))}
+    ledger.record_run("runs", again, when=place.at(LAST + 1.1))
+    said = Verdict("Ann", Answer.REJECT, None)
+    verdict = Recorded(run, "0" * 64, said, place.at(LAST + 1.5), "console")
+    ledger.append("verdicts", verdict.name, verdict.event(), when=verdict.at)
+    place.night(LAST + 34, ["B"])
+    report = place.night(LAST + 35, ["B"])
+    assert report.gone == []
+    assert "disputed" in next(each.reason for each in report.plan.decisions if each.fate is Fate.HELD_BACK)
+
+
 def test_a_share_that_is_away_or_append_only_gets_the_removal_later(place, monkeypatch):
     from vault.share.backend import ShareUnavailableError
     from vault.share.folder import FolderShare

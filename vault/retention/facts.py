@@ -234,6 +234,16 @@ def _disputed(ledger: Ledger) -> set[str]:
         if str(verdict.get("answer", "")).lower() != "reject":
             continue
         named = verdict.get("patients")
-        run = ledger.get("runs", str(verdict.get("run", ""))) if named is None else None
-        found |= set(named or (run or {}).get("patients", ()))
+        found |= _all_of(ledger, str(verdict.get("run", ""))) if named is None else set(named)
+    return found
+
+
+def _all_of(ledger: Ledger, run: str) -> set[str]:
+    """Everybody in a run, and in what a later one finished of it (`RUN.2`)."""
+    name, number = run, 1
+    found: set[str] = set()
+    while (event := ledger.get("runs", name)) is not None:
+        found |= set(event["patients"])
+        number += 1
+        name = f"{run}.{number}"
     return found
