@@ -303,9 +303,8 @@ class _Sync:
         try:
             pruning = Pruning(self._config, report.run, self._now, self._progress, self._events)
             pruning.announce()
-        except VaultError as error:
-            report.failed.append(Failure("retention", f"nothing goes tonight: {error}"))
-            report.integrity |= isinstance(error, IntegrityError)
+        except Exception as error:  # whoever stays too long is no reason to lose a night
+            self._not_pruned(report, error)
             return None
         report.retention = pruning.report
         report.anomalies.extend(Anomaly("retention", "major", said) for said in pruning.plan.anomalies)
@@ -314,11 +313,16 @@ class _Sync:
     def _prune(self, pruning: Pruning, report: SyncReport) -> None:
         try:
             pruning.carry_out()
-        except VaultError as error:
-            report.failed.append(Failure("retention", str(error)))
-            report.integrity |= isinstance(error, IntegrityError)
-        except OSError as error:  # the next night goes on where this one stopped
+        except Exception as error:  # the next night goes on where this one stopped
+            self._not_pruned(report, error)
+
+    def _not_pruned(self, report: SyncReport, error: Exception) -> None:
+        report.integrity |= isinstance(error, IntegrityError)
+        if isinstance(error, OSError):
             report.failed.append(disk_refused("retention", error))
+        else:
+            said = str(error) if isinstance(error, VaultError) else f"an unforeseen {type(error).__name__}"
+            report.failed.append(Failure("retention", f"not all was done that was due: {said}"))
 
     def _announce(self, patient_id: PatientID, outcome: PatientOutcome) -> None:
         if self._events and outcome.new_commit != outcome.old_commit:

@@ -72,3 +72,20 @@ def test_one_night_announces_and_the_next_prunes(place, tmp_path: Path):
     events = [event["event"] for event in Ledger(place.vault.folder).events("prunes")]
     assert events[-1:] == ["announced"]
     assert events[:2] == ["done", "intent"]
+
+
+@pytest.mark.parametrize("step", ["announce", "carry_out"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("a defect")])
+def test_what_keeps_retention_from_its_work_costs_no_mail_and_no_delivery(place, monkeypatch, step, error):
+    def fail(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(f"vault.retention.prune.Pruning.{step}", fail)
+    report = sync(place.vault.config, now=FIRST + timedelta(days=1))
+    (failure,) = report.failed
+    assert failure.subject == "retention"
+    assert ("No space left" in failure.reason) == isinstance(error, OSError)
+    assert "a defect" not in failure.reason
+    assert report.delivered.mailed == 2
+    assert report.delivered.failed == []
+    assert set(place.vault.tips()) == {STAYS, GOES}
