@@ -199,6 +199,23 @@ def test_guessed_totps_shut_the_mail_for_that_recipient_but_not_for_objections(t
     assert len(report.polled.verdicts) == 2
 
 
+def test_a_mail_that_meets_a_defect_of_ours_is_put_aside_and_silences_no_alarm(
+    vault: VerdictVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meets_a_defect(*_: object, **__: object) -> None:
+        raise RecursionError("what the mail says")
+
+    monkeypatch.setattr("vault.verification.poll.read_answer", meets_a_defect)
+    run = vault.night("4711")
+    vault.answer("Ann", f"VERIFY {vault.code('Ann', run)}")
+    report = alert(vault.config, now=TEN)
+    assert report.exit_code is ExitCode.PARTIAL
+    assert [alarm.reason for alarm in report.alarms] != []
+    assert "unforeseen RecursionError" in str(report.as_json()["failed"])
+    assert "what the mail says" not in str(report.as_json())
+    assert alert(vault.config, now=TEN + MINUTE).polled.read == 0
+
+
 def test_a_damaged_secret_silences_its_owner_and_no_alarm(tmp_path: Path) -> None:
     vault = VerdictVault(tmp_path / "vault", MAILDIR + recipients(enrolled=["Ann"]))
     (vault.folder / "keys/Ann.totp").write_text("not base 32")

@@ -178,6 +178,9 @@ def _read_all(desk: Desk, mailbox: Mailbox, now: datetime, result: Polled) -> No
             result.failed.append(Failure("an answer", why))
             result.integrity |= isinstance(error, IntegrityError)
             continue
+        except Exception as error:  # a defect of ours that a hostile mail met: put aside, it stops no alarm
+            said = f"it can't be read: an unforeseen {type(error).__name__}"
+            result.failed.append(Failure("an answer", said))
         mailbox.done(arrived)
     for name in _guessed(wrong):
         result.notices.append(
