@@ -95,23 +95,32 @@ def needed_on_share(config: Config) -> set[str]:
 
 
 def not_needed(config: Config, names: Iterable[str]) -> Iterator[str]:
-    """Yield those of the share's `names` that nothing needs any more; of the manifests, all but the newest.
+    """Yield those of the share's `names` that nothing needs any more; of the manifests, all but the vault's newest.
 
-    To be asked after the newest manifest was delivered. Raises what `needed_on_share` raises, and VaultError when
-    the share has no manifest of this vault's present state: what it needs is not there yet.
+    To be asked after the newest manifest was delivered. Raises what `needed_on_share` raises, VaultError when the
+    share has no manifest of this vault's present state (what it needs is not there yet), and IntegrityError when it has
+    one that this vault can't have written: that one may not stand for ours.
     """
     names = list(names)
     ledger = Ledger(config.vault.root).repository
-    newest = manifests(names)[:1]
-    # held against the ledger, and not against the last manifest that was sealed: on a full disk none may have been;
-    # and one that still waits may be on the share, but not durably
-    waits = any(name.startswith(layout.MANIFESTS) for name in Outbox(config.vault.root / "outbox").pending())
-    if waits or ledger is None or not newest or layout.generation(newest[0]) < ledger.depth():
+    outbox = Outbox(config.vault.root / "outbox")
+    ours = last_manifest(outbox.folder)
+    newest = layout.manifest_name(ours.key, ours.generation, manifest.encode(ours)) if ours else ""
+    # held against the ledger, too: on a full disk none may have been sealed; and one that still waits may be on the
+    # share, but not durably
+    waits = any(name.startswith(layout.MANIFESTS) for name in outbox.pending())
+    if waits or ledger is None or ours is None or newest not in names or ours.generation < ledger.depth():
         raise VaultError(
             "The share does not have the vault's newest state yet, so nothing may be removed there: `vault sync` "
             "delivers it."
         )
-    needed = needed_on_share(config) | {newest[0]}
+    later = [name for name in manifests(names) if layout.generation(name) > ours.generation]
+    if later:
+        raise IntegrityError(
+            f"The share holds {later[0]}, which is newer than all that this vault wrote, so nothing is removed there: "
+            "find out who put it there, and move it away."
+        )
+    needed = needed_on_share(config) | {newest}
     yield from (name for name in names if name not in needed)
 
 

@@ -18,9 +18,12 @@ from vault.archive.repository import PatientRepository
 from vault.errors import ConfigError
 from vault.files import private_folder
 from vault.inventory import needed_on_share
+from vault.restore import restore
 from vault.retention import prune as module
 from vault.retention.plan import Fate
 from vault.retention.prune import prune
+from vault.share.envelope import parse_identities
+from vault.share.folder import FolderShare
 from vault.verification.quorum import Answer, Verdict
 from vault.verification.state import Recorded
 
@@ -251,6 +254,36 @@ def test_a_share_that_is_away_or_append_only_gets_the_removal_later(place, monke
     assert on_share(place, marker("A"))
     later = place.night(LAST + 36, ["B"])
     assert (later.removed >= report.waiting, later.waiting) == (True, 0)
+    assert on_share(place, marker("A")) == []
+
+
+@pytest.mark.parametrize("generation", ["9999999999", "{ours:010}"])
+def test_a_manifest_of_somebody_elses_costs_none_of_the_vault_s(place, generation):
+    """Whoever may only add to the share puts one there that counts as the newest by its name."""
+    place.night(LAST + 34, ["B"])
+    ours = max(path.name for path in (place.share / "v1/manifests").iterdir())
+    name = generation.format(ours=int(ours[:10]) + 100) + f"-{'f' * 32}.age"
+    (place.share / "v1/manifests" / name).write_bytes(b"no manifest")
+    report = place.night(LAST + 35, ["B"])
+    assert report.gone == ["A"]
+    assert (report.removed, report.exit_code) == (0, 4)
+    assert name in report.refused
+    identity = (place.root / "keys/identity.txt").read_text()
+    back = restore(FolderShare(place.share), parse_identities(identity), place.root.parent / "back")
+    assert {one.patient_id for one in back.repositories if not one.failed} == {None, "B"}
+    (place.share / "v1/manifests" / name).unlink()
+    later = place.night(LAST + 36, ["B"])
+    assert (later.waiting, later.refused, later.exit_code) == (0, "", 0)
+    assert on_share(place, marker("A")) == []
+
+
+@pytest.mark.parametrize("name", ["Thumbs.db", ".DS_Store", "a b.age"])
+def test_what_file_servers_leave_beside_the_manifests_stops_nothing(place, name):
+    place.night(LAST + 34, ["B"])
+    (place.share / "v1/manifests" / name).write_bytes(b"x")
+    report = place.night(LAST + 35, ["B"])
+    assert (report.gone, report.waiting, report.failed) == (["A"], 0, [])
+    (place.share / "v1/manifests" / name).unlink()
     assert on_share(place, marker("A")) == []
 
 

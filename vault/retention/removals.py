@@ -16,7 +16,7 @@ import pluggy
 
 from vault.config import Config
 from vault.delivery import open_outbox
-from vault.errors import ShareError, VaultError
+from vault.errors import IntegrityError, ShareError, VaultError
 from vault.events import network
 from vault.files import private_folder, sync_folder, write_file
 from vault.inventory import needed_on_share, not_needed
@@ -25,6 +25,7 @@ from vault.retention.lists import FOLDER, lists, names_in
 from vault.retention.report import PruneReport
 from vault.share import layout
 from vault.share.backend import Share, ShareUnavailableError, share_of
+from vault.share.needed import manifests
 
 
 def remember(root: Path, name: str, key: bytes, gone: Mapping[str, str]) -> None:
@@ -58,6 +59,7 @@ def remove(config: Config, report: PruneReport, events: pluggy.PluginManager | N
             kept = _remove(config, share, names_in(found), report)
     except VaultError as error:
         report.refused, report.waiting = str(error), len(names_in(found))
+        report.integrity |= isinstance(error, IntegrityError)
         return
     report.waiting = len(kept)
     for path in found:
@@ -68,7 +70,7 @@ def remove(config: Config, report: PruneReport, events: pluggy.PluginManager | N
 
 def _remove(config: Config, share: Share, names: set[str], report: PruneReport) -> set[str]:
     """Remove what nothing needs, and manifests but the newest, which name who was there; returns what is left."""
-    superfluous = set(not_needed(config, names | set(share.list(layout.MANIFESTS))))
+    superfluous = set(not_needed(config, names.union(manifests(share.list(layout.MANIFESTS)))))
     kept: set[str] = set()
     for name in sorted(superfluous):
         if report.refused:
