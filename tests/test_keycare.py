@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pyrage
@@ -17,6 +18,7 @@ from vault.keycare import Rekeyed, add_recipient, look, rekey
 from vault.recipients import pin_path, pinned
 from vault.restore import restore
 from vault.share import outbox
+from vault.share.backend import ShareUnavailableError
 from vault.share.envelope import parse_identities
 from vault.share.folder import FolderShare
 
@@ -164,6 +166,39 @@ def test_where_nothing_may_be_removed_nothing_is_lost(
     assert "begin a new share" in result.failed[0].reason
     assert {path.name for path in vault.share.rglob("*.age")} == before
     assert open_outbox(vault.folder).pending() == []
+
+
+@pytest.mark.parametrize("error", [ShareError, ShareUnavailableError])
+def test_a_removal_whose_answer_was_lost_costs_neither_the_old_file_nor_the_new_one(
+    vault: SharedVault, monkeypatch: pytest.MonkeyPatch, error: type[ShareError]
+) -> None:
+    removed: list[str] = []
+    remove = FolderShare.remove
+
+    def lost(self: FolderShare, name: str) -> None:
+        remove(self, name)
+        removed.append(name)
+        if len(removed) == 3:
+            raise error("the server said nothing more")
+
+    before = {path.name for path in vault.share.rglob("*.age")}
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderShare, "remove", lost)
+        assert rekeyed(vault).failed
+    assert {path.name for path in vault.share.rglob("*.age")} == before
+    assert open_outbox(vault.folder).pending() == []
+    assert rekeyed(vault).failed == []
+
+
+@pytest.mark.parametrize("name", ["Thumbs.db", "blobs/.DS_Store", "blobs/a b", b"blobs/\xff"])
+def test_what_file_servers_leave_is_said_and_stops_nothing(vault: SharedVault, name: str | bytes) -> None:
+    stranger = vault.share / "v1" / os.fsdecode(name)
+    stranger.write_bytes(b"x")
+    result = rekeyed(vault)
+    assert [failure.reason for failure in result.failed] == ["no file of a vault; it stays as it is"]
+    result.failed[0].subject.encode()  # can be printed
+    assert stranger.read_bytes() == b"x"
+    assert result.done == result.total > 0
 
 
 def test_a_damaged_file_stays_and_is_said(vault: SharedVault) -> None:

@@ -26,7 +26,7 @@ from vault.lock import run_lock
 from vault.model import Failure
 from vault.progress import Progress, Silent
 from vault.recipients import pin, pinned, read_pin
-from vault.share import envelope
+from vault.share import envelope, layout
 from vault.share.backend import Share, ShareUnavailableError, share_of
 from vault.share.envelope import Identities
 from vault.share.outbox import Outbox
@@ -121,7 +121,7 @@ class _Rekey:
         if waiting.failed:
             result.failed.extend(waiting.failed)
             return result
-        names = sorted(name for name in self._share.list("v1/") if not name.startswith("v1/check/"))
+        names = sorted(self._names())
         done = set(self._record.read_text("ascii").split()) if self._record.exists() else set()
         left = [name for name in names if name not in done]
         result.total, result.before = len(names), len(names) - len(left)
@@ -133,6 +133,16 @@ class _Rekey:
         if result.done + result.before == result.total and not result.failed:
             self._record.unlink(missing_ok=True)
         return result
+
+    def _names(self) -> Iterator[str]:
+        """What is to be encrypted anew; what no vault put there (`Thumbs.db`, `.DS_Store`) is said, and stays."""
+        for name in self._share.list(f"{layout.ROOT}/"):
+            if name.startswith(f"{layout.ROOT}/{layout.CHECK}/"):
+                continue
+            try:
+                yield layout.checked(name)
+            except ValueError:
+                self._result.failed.append(Failure(ascii(name), "no file of a vault; it stays as it is"))
 
     def _one_batch(self, names: Sequence[str]) -> bool:
         """Encrypt, keep, remove, deliver; whether it makes sense to go on."""
@@ -151,8 +161,9 @@ class _Rekey:
                         "everything sealed there",
                     )
                 )
-                for kept in sealed[len(swapped) :]:
-                    self._outbox.withdraw(kept)
+                # this one may be gone although the answer says no: the delivery tells, and brings it then
+                for untouched in sealed[len(swapped) + 1 :]:
+                    self._outbox.withdraw(untouched)
                 break
         delivered = self._outbox.deliver(self._share)
         self._result.failed.extend(delivered.failed)
