@@ -19,6 +19,8 @@ from vault.errors import ConfigError, IntegrityError
 HEADER_LIMIT = 1 << 16
 """Bytes in which an age header must end: each recipient takes 100 to 800 of them."""
 
+_MOST_RECIPIENTS = HEADER_LIMIT // 100
+
 _CHUNK = 1 << 16  # plaintext bytes in one chunk of the age payload
 _TAG = 16  # Poly1305 tag that follows each chunk
 _NONCE = 16  # precedes the payload
@@ -132,9 +134,10 @@ def decrypt(source: Readable, target: Writable, identities: Identities) -> int:
 
     What was written counts only if this returns: a damaged envelope may give its beginning away before the damage is
     met. Raises IntegrityError when it is damaged, cut off or not for these identities, and what source or target
-    raised.
+    raised. The library begins a header anew with every byte that it lacks, and knows no end: ours is looked at first.
     """
     reader, writer = _GuardedReader(source), _Counted(target)
+    reader.look()
     try:
         pyrage.decrypt_io(reader, writer, identities.parsed)
         writer.flush()
@@ -186,10 +189,22 @@ class _GuardedReader:
         self.head = b""
         self.error: BaseException | None = None
         self._source = source
+        self._ahead = b""
+
+    def look(self) -> None:
+        """Read ahead as far as a header may reach; raises IntegrityError unless a plausible one ends there."""
+        while len(self._ahead) < HEADER_LIMIT and (
+            piece := self._source.read(HEADER_LIMIT - len(self._ahead))
+        ):
+            self._ahead += piece
+        end = header_size(self._ahead)
+        if self._ahead.count(b"\n-> ", 0, end) > _MOST_RECIPIENTS:
+            raise IntegrityError("it is damaged: its header names more recipients than any vault has")
 
     def read(self, size: int) -> bytes:
         try:
-            data = self._source.read(size)
+            data, self._ahead = self._ahead[:size], self._ahead[size:]
+            data = data or self._source.read(size)
         except BaseException as error:
             self.error = self.error or error
             raise
