@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import subprocess
+import time
+import tracemalloc
+import zlib
 from pathlib import Path
 
 import pyrage
 import pytest
 from share_kit import SharedVault
 
+from vault.archive.pack import KINDS, entry_header
 from vault.archive.repository import PatientRepository
 from vault.archive.smallpack import GitObject, decode, encode
 from vault.delivery import open_outbox
@@ -191,6 +196,27 @@ def test_a_pack_comes_back_as_it_went(tmp_path: Path) -> None:
         list(decode(pack[:50] + bytes([pack[50] ^ 1]) + pack[51:]))
 
 
+def test_a_pack_takes_no_more_memory_than_its_own_size() -> None:
+    def packed(kind: str, size: int, number: int) -> bytes:
+        entry = entry_header(KINDS[kind], size) + zlib.compress(bytes(size), 9)
+        body = b"PACK\0\0\0\2" + number.to_bytes(4, "big") + entry * number
+        return body + hashlib.sha1(body, usedforsecurity=False).digest()
+
+    for hostile in (packed("commit", 50_000_000, 1), packed("tree", 40_000, 100)):
+        tracemalloc.start()
+        with pytest.raises(IntegrityError):
+            list(decode(hostile))
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+        tracemalloc.stop()
+
+
+def test_a_pack_of_very_many_objects_is_read_in_time() -> None:
+    many = encode([GitObject("tree", b"x" * 20)] * 100_000)
+    began = time.process_time()
+    assert sum(1 for _ in decode(many)) == 100_000
+    assert time.process_time() - began < 2  # 4 s where the rest is copied for every object
+
+
 def test_decryption_is_whole_or_nothing(tmp_path: Path) -> None:
     import io
 
@@ -231,6 +257,8 @@ def test_a_hostile_manifest_names_no_place_outside(vault: SharedVault) -> None:
         f"repository ledger.git\nref {oid} refs/remotes/x",
         "repository repos/a.git\npatient 7",
         'repository repos/a.git\npatient "a\\u0000"',
+        'repository repos/a.git\npatient "a\\ud800"',
+        "repository repos/a.git\npatient " + "[" * 100_000,
         "repository repos/a.git\nnonsense",
     ):
         with pytest.raises(IntegrityError, match="no manifest"):

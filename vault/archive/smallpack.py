@@ -48,24 +48,29 @@ def encode(objects: Sequence[GitObject]) -> bytes:
 def decode(pack: bytes) -> Iterator[GitObject]:
     """Yield the objects of a pack without deltas. Raises IntegrityError where it is none, or is not whole.
 
-    No object inflates to more than it announces, so that a few bytes can't take all memory.
+    Nothing that `encode` makes is compressed: what would inflate to more than the pack itself is refused, so that a few
+    bytes can't take all memory.
     """
     if not pack.startswith(_MAGIC) or len(pack) < _HEAD + _TRAILER:
         raise _damaged()
     if hashlib.sha1(pack[:-_TRAILER], usedforsecurity=False).digest() != pack[-_TRAILER:]:
         raise _damaged()
     body = memoryview(pack)[:-_TRAILER]
-    at = _HEAD
+    at, left = _HEAD, len(body)
     for _ in range(int.from_bytes(pack[8:_HEAD], "big")):
         kind, size, at = _entry_head(body, at)
+        left -= size
+        if left < 0:
+            raise _damaged()
         stream = zlib.decompressobj()
+        end = at + _stored_size(size)  # what lies behind it is copied, so that is kept short
         try:
-            data = stream.decompress(body[at:], size + 1)
+            data = stream.decompress(body[at:end], size + 1)
         except zlib.error as error:
             raise _damaged() from error
         if len(data) != size or not stream.eof or kind not in _NAMES:
             raise _damaged()
-        at = len(body) - len(stream.unused_data)
+        at = min(end, len(body)) - len(stream.unused_data)
         yield GitObject(_NAMES[kind], data)
     if at != len(body):
         raise _damaged()
@@ -87,6 +92,11 @@ def stored(data: bytes) -> Iterator[bytes]:
     yield zlib.adler32(data).to_bytes(4, "big")
 
 
+def _stored_size(size: int) -> int:
+    """Bytes that `stored` makes of `size` bytes."""
+    return 6 + size + 5 * max(1, -(-size // _BLOCK))
+
+
 def _entry_head(body: memoryview, at: int) -> tuple[int, int, int]:
     """Return an entry's kind and size, and where its zlib stream begins."""
     try:
@@ -99,8 +109,6 @@ def _entry_head(body: memoryview, at: int) -> tuple[int, int, int]:
             shift += 7
     except IndexError:
         raise _damaged() from None
-    if size > len(body) * 1100:  # more than deflate can make of it
-        raise _damaged()
     return kind, size, at + 1
 
 

@@ -29,8 +29,8 @@ IN_MEMORY = 1 << 20
 AHEAD = 32
 """Files that may wait, opened, for their turn: bounds the memory."""
 
-LARGEST_PACK = 1 << 30
-"""Bytes of the largest commit, with its folders, that is read."""
+LARGEST_PACK = 256 << 20
+"""Bytes of the largest commit, with its folders, that is read: millions of files."""
 
 
 class MissingError(IntegrityError):

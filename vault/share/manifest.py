@@ -31,7 +31,7 @@ HEAD = "vault-manifest 1"
 LEDGER = "ledger.git"
 OVERVIEW = "overview.git"
 
-LARGEST = 256 << 20
+LARGEST = 64 << 20
 """Bytes of the largest manifest that is read: a department with a million refs."""
 
 _BEGIN = "-----BEGIN SSH SIGNATURE-----\n"
@@ -111,7 +111,7 @@ def parse(data: bytes) -> Manifest:
         start = next((at for at, line in enumerate(lines) if line.startswith("repository ")), len(lines))
         files = {found[2]: found[1] for line in lines[:start] if (found := _FILE.fullmatch(line))}
         return Manifest(generation, key, files, tuple(_entries(lines[start:])))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # of JSON that is nested without end
         raise IntegrityError(
             "a file on the share is no manifest that this version of vault understands"
         ) from error
@@ -134,6 +134,7 @@ def _entries(lines: list[str]) -> list[Entry]:
             patient = json.loads(line.removeprefix("patient "))
             if not isinstance(patient, str) or not patient or "\0" in patient:
                 raise ValueError(line)
+            patient.encode()  # half a surrogate pair is a ValueError, too
             entries[-1] = Entry(entries[-1].path, {}, patient)
         elif found := _REF.fullmatch(line):
             entries[-1].refs[found[2]] = found[1]
