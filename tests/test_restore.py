@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import signal
@@ -21,7 +22,7 @@ from vault.config import load
 from vault.errors import ExitCode, IntegrityError, ShareError, UsageError, VaultError
 from vault.keys import read_pseudonym_key
 from vault.restore import UNFINISHED, Report, restore
-from vault.share import layout
+from vault.share import envelope, layout, manifest
 from vault.share.backend import ShareUnavailableError, open_share
 from vault.share.envelope import Identities, parse_identities
 from vault.share.folder import FolderShare
@@ -207,6 +208,34 @@ def test_a_manifest_that_is_damaged_or_forged_gives_way_to_the_one_before(tmp_pa
     (vault.share / older).unlink()
     with pytest.raises(IntegrityError, match="none of the 1 manifests"):
         run(vault, vault.share, tmp_path / "none")
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_manifest_made_to_stop_a_restore_gives_way_to_the_one_before(
+    made: SharedVault, share: Path, tmp_path: Path, own: bool
+) -> None:
+    """Whoever may add to the share, and knows the public keys, puts one there that no reader gets to the end of."""
+    head = f"vault-manifest 1\ngeneration 9999999999\nkey {'0' * 64}\nrepository repos/a.git\npatient "
+    hostile = manifest.sign(head.encode() + b"[" * 100_000 + b"\n", made.signer)
+    recipients = envelope.parse_recipients(made.config.vault.recipients)
+    with (share / f"v1/manifests/9999999999-{'f' * 32}.age").open("wb", buffering=0) as file:
+        envelope.encrypt(io.BytesIO(hostile), len(hostile), file, recipients)
+    report = run(made, share, tmp_path / "back", signers=made.signers if own else None)
+    assert report.exit_code == ExitCode.INTEGRITY
+    assert [failure.subject[:22] for failure in report.failed] == ["v1/manifests/999999999"]
+    assert refs(tmp_path / "back") == refs(made.folder)
+
+
+def test_an_older_manifest_that_can_t_be_read_hides_no_patient(tmp_path: Path) -> None:
+    vault = SharedVault(tmp_path / "vault").usual()
+    shutil.rmtree(PatientRepository.open(vault.folder, WEIRD).path)  # type: ignore[union-attr]
+    (vault.folder / "outbox/.manifest").unlink()
+    vault.event()
+    assert vault.deliver().failed == []
+    older = vault.share / f"v1/manifests/0000000002-{'f' * 32}.age"
+    older.symlink_to("/etc/passwd")
+    report = run(vault, vault.share, tmp_path / "back", patient_id=WEIRD)
+    assert [one.patient_id for one in report.repositories if not one.failed] == [WEIRD]
 
 
 def test_signers_of_one_s_own_are_believed_and_no_others(

@@ -77,7 +77,9 @@ def find_patient(
             continue
         try:
             found = _open(fetcher, name, workspace, signers)
-        except IntegrityError:
+        except ShareUnavailableError:
+            raise
+        except VaultError:
             continue
         if any(entry.patient_id == patient_id for entry in found.manifest.entries):
             return found
@@ -86,17 +88,18 @@ def find_patient(
 
 def _open(fetcher: Fetcher, name: str, workspace: Path, signers: Path | None) -> Found:
     signed = fetcher.read(name, manifest.LARGEST)
+    if signers is not None:
+        listed, allowed = signers.read_bytes(), signing.allowed_keys(signers)
+        manifest.verify(signed, allowed)  # before a word of it is read
     found = manifest.parse(signed)
     if layout.generation(name) != found.generation:
         raise IntegrityError("it lies under the name of another generation")
-    if signers is not None:
-        listed, allowed = signers.read_bytes(), signing.allowed_keys(signers)
-    else:
+    if signers is None:
         listed = _listed(fetcher, found, workspace)
         path = private_folder(workspace) / "allowed_signers"
         write_file(path, listed, replace=True)
         allowed = signing.allowed_keys(path)
-    manifest.verify(signed, allowed)
+        manifest.verify(signed, allowed)
     return Found(name, found, signed, listed, allowed)
 
 
