@@ -23,6 +23,7 @@ from vault.archive.repository import PatientRepository
 from vault.archive.signing import Signer
 from vault.audit.audit import audit
 from vault.audit.findings import AuditReport, Level
+from vault.audit.place import permissions
 from vault.share.envelope import encrypt, header_size, parse_recipients, plaintext_size
 from vault.share.mirror import is_mark
 
@@ -106,6 +107,17 @@ def test_a_sound_vault_has_no_findings(place):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All is as it must be." in done.stdout
     assert report.head in done.stdout
+
+
+def test_a_file_that_a_run_removes_meanwhile_is_nothing(place, monkeypatch):
+    walk = os.walk
+
+    def late(top):
+        for folder, folders, files in walk(top):
+            yield folder, folders, [*files, ".tmp-gone"]
+
+    monkeypatch.setattr(os, "walk", late)
+    assert list(permissions(place.root)) == []
 
 
 def test_a_week_of_nights_reads_everything_and_a_budget_is_kept(place):

@@ -287,6 +287,19 @@ def test_what_file_servers_leave_beside_the_manifests_stops_nothing(place, name)
     assert on_share(place, marker("A")) == []
 
 
+def test_what_a_repair_set_aside_goes_with_its_own_patient(place):
+    """IDs may end alike, and hold hyphens: X-A is not A."""
+    aside = {
+        patient: place.root / f"damaged/{place.at(LAST + 33):%Y%m%dT%H%M%SZ}-0000-{patient}.git"
+        for patient in ("A", "X-A")
+    }
+    for folder in aside.values():
+        private_folder(folder)
+    place.night(LAST + 34, ["B"])
+    assert place.night(LAST + 35, ["B"]).gone == ["A"]
+    assert [patient for patient, folder in aside.items() if folder.exists()] == ["X-A"]
+
+
 def test_an_object_lock_is_no_failure_and_its_end_is_said(place, monkeypatch):
     from vault.errors import ShareError
     from vault.share.folder import FolderShare

@@ -23,7 +23,10 @@ def permissions(root: Path) -> Iterator[Finding]:
     open_to_others = 0
     for folder, folders, files in os.walk(root):
         for name in (*folders, *files):
-            mode = Path(folder, name).lstat().st_mode
+            try:
+                mode = Path(folder, name).lstat().st_mode
+            except FileNotFoundError:  # a run is at work meanwhile
+                continue
             open_to_others += bool(
                 name not in _EMPTY
                 and not stat.S_ISLNK(mode)

@@ -33,10 +33,11 @@ def remove_copies(
         shows = bool(pseudonyms) and (run is None or bool(pseudonyms & run["patients"].keys()))
         if _older(folder.name, now - window) or shows:
             shutil.rmtree(folder)
-    for folder in _children(root / "damaged"):  # what `vault repair` set aside
-        if _older(folder.name, now - window) or any(
-            folder.name.endswith(f"-{safe_name(patient_id)}.git") for _, patient_id in gone
-        ):
+    repositories = {f"{safe_name(patient_id)}.git" for _, patient_id in gone}
+    for folder in _children(
+        root / "damaged"
+    ):  # what `vault repair` set aside: RUN-NAME.git, and a run has one hyphen
+        if _older(folder.name, now - window) or folder.name.split("-", 2)[-1] in repositories:
             shutil.rmtree(folder)
     for name in LETTERS:  # older than the window, nobody waits for them any more
         for path in _children(root / name):
