@@ -24,11 +24,12 @@ from vault.config import Config
 from vault.errors import IntegrityError, VaultError
 from vault.events import network
 from vault.inventory import entry_of, last_manifest, make_manifest, remember_manifest, site_files
-from vault.keys import read_pseudonym_key
+from vault.keys import Pseudonyms, read_pseudonym_key
 from vault.mail import handover
 from vault.model import Failure
 from vault.progress import Progress, Silent
 from vault.recipients import pinned
+from vault.retention import standing
 from vault.share import layout, manifest
 from vault.share.backend import share_of
 from vault.share.envelope import parse_recipients
@@ -108,6 +109,7 @@ def _seal(
             return marks
         progress.advance()
     try:
+        entries += _lost(config, before, entries, result)
         marks += _seal_manifest(config, outbox, entries, before)
     except VaultError as error:
         result.failed.append(Failure("manifest", str(error)))
@@ -120,6 +122,30 @@ def _seal(
 def _as_before(before: Manifest | None, path: str) -> Entry | None:
     """What the last manifest said of a repository that can't be read now: the share still has that of it."""
     return before.entry(path) if before else None
+
+
+def _lost(config: Config, before: Manifest | None, entries: Iterable[Entry], result: Delivery) -> list[Entry]:
+    """What the last manifest said of patients whose repositories are gone, though no pruning let them go.
+
+    The share still has all of it, and without these lines nobody would find it there.
+    """
+    listed = {entry.path for entry in entries}
+    missing = [entry for entry in before.entries if entry.path not in listed] if before else []
+    if not missing or before is None:
+        return []
+    let_go = standing.let_go_since(Ledger(config.vault.root), before.generation)
+    pseudonyms = Pseudonyms.load(config.vault.pseudonym_key)
+    lost = [entry for entry in missing if entry.patient_id and pseudonyms.of(entry.patient_id) not in let_go]
+    if lost:
+        result.integrity = True
+        result.failed.append(
+            Failure(
+                "share",
+                f"{len(lost)} repositories that the share has are not here any more, and no pruning says so: `vault "
+                "audit` names them, `vault repair PATIENT --from-share` brings a patient's back",
+            )
+        )
+    return lost
 
 
 def _seal_repository(

@@ -120,6 +120,11 @@ def not_needed(config: Config, names: Iterable[str]) -> Iterator[str]:
             f"The share holds {later[0]}, which is newer than all that this vault wrote, so nothing is removed there: "
             "find out who put it there, and move it away."
         )
+    if any(not (config.vault.root / entry.path).is_dir() for entry in ours.entries):
+        raise IntegrityError(
+            "A repository that the share has is not here any more, so nothing is removed there: `vault audit` names "
+            "it, `vault repair PATIENT --from-share` brings a patient's back."
+        )
     needed = needed_on_share(config) | {newest}
     yield from (name for name in names if name not in needed)
 

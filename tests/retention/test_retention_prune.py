@@ -15,6 +15,7 @@ from rewrite_kit import found_in
 from vault.archive.ledger import Ledger
 from vault.archive.overview import Overview
 from vault.archive.repository import PatientRepository
+from vault.delivery import to_share
 from vault.errors import ConfigError
 from vault.files import private_folder
 from vault.inventory import needed_on_share
@@ -319,11 +320,21 @@ def test_an_object_lock_is_no_failure_and_its_end_is_said(place, monkeypatch):
     assert report.as_json()["share"]["expires"] == place.at(100).isoformat()
 
 
-def test_a_repository_that_was_lost_keeps_its_ciphertexts(place):
+def test_a_repository_that_was_lost_keeps_all_that_brings_it_back(place, monkeypatch):
     place.night(LAST + 34, ["B"])
     shutil.rmtree(PatientRepository.open(place.root, "B").path)
-    assert place.night(LAST + 35, ["B"]).gone == ["A"]
+    monkeypatch.setattr(place, "deliver", lambda: to_share(place.config))  # it says that B is lost
+    report = place.night(LAST + 35, ["B"])
+    assert (report.gone, report.removed, report.exit_code) == (["A"], 0, 4)
+    assert "not here any more" in report.refused
     assert on_share(place, marker("B"))
+    identity = parse_identities((place.root / "keys/identity.txt").read_text())
+    back = restore(FolderShare(place.share), identity, place.root.parent / "back")
+    assert (back.exit_code, [one.patient_id for one in back.repositories if one.patient_id]) == (0, ["B"])
+    shutil.copytree(place.root.parent / "back/repos/B.git", place.root / "repos/B.git")
+    later = place.night(LAST + 36, ["B"])
+    assert (later.waiting, later.refused, later.failed) == (0, "", [])
+    assert on_share(place, marker("A")) == []
 
 
 def test_killed_between_any_two_steps_the_next_night_finishes(place, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 import subprocess
 import time
 import tracemalloc
@@ -12,15 +13,17 @@ from pathlib import Path
 
 import pyrage
 import pytest
+from history_kit import FIRST
 from share_kit import SharedVault
 
+from vault.archive.ledger import Ledger
 from vault.archive.pack import KINDS, entry_header
 from vault.archive.repository import PatientRepository
 from vault.archive.smallpack import GitObject, decode, encode
 from vault.delivery import open_outbox
 from vault.errors import IntegrityError, VaultError
 from vault.inventory import needed_on_share, not_needed
-from vault.keys import new_signing_key
+from vault.keys import Pseudonyms, new_signing_key
 from vault.share import envelope, layout, manifest
 from vault.share.needed import manifests
 
@@ -154,14 +157,40 @@ def test_a_damaged_repository_stays_in_the_manifest_as_it_was(vault: SharedVault
     assert [e for e in newest(vault).entries if e.patient_id] == [e for e in before if e.patient_id]
 
 
-def test_what_nothing_needs_any_more_is_named_and_nothing_else(vault: SharedVault) -> None:
-    import shutil
+def pruned(vault: SharedVault, patient_id: str) -> None:
+    """Record that a pruning let a patient go."""
+    pseudonym = Pseudonyms.load(vault.config.vault.pseudonym_key).of(patient_id)
+    event = {"event": "done", "run": "r", "patients": {pseudonym: {"what": "patient"}}}
+    Ledger(vault.folder, vault.signer).append("prunes", "r-3-done", event, when=FIRST)
 
+
+def test_a_repository_that_was_lost_stays_in_the_manifest_and_one_that_was_pruned_does_not(
+    vault: SharedVault,
+) -> None:
+    vault.usual()
+    before = newest(vault).entries
+    shutil.rmtree(vault.folder / "repos/4711.git")
+    for generation in (3, 4):
+        vault.event()
+        delivered = vault.deliver()
+        assert delivered.integrity
+        assert ["not here any more" in failure.reason for failure in delivered.failed] == [True]
+        assert newest(vault).generation == generation
+        assert [e for e in newest(vault).entries if e.patient_id] == [e for e in before if e.patient_id]
+        with pytest.raises(IntegrityError, match="not here any more"):
+            list(not_needed(vault.config, names(vault)))
+    pruned(vault, "4711")
+    assert vault.deliver().failed == []
+    assert "4711" not in {entry.patient_id for entry in newest(vault).entries}
+    assert list(not_needed(vault.config, names(vault)))
+
+
+def test_what_nothing_needs_any_more_is_named_and_nothing_else(vault: SharedVault) -> None:
     vault.usual()
     everything = names(vault)
     assert set(not_needed(vault.config, everything)) == set()
     shutil.rmtree(vault.folder / "repos/4711.git")
-    vault.event()
+    pruned(vault, "4711")
     with pytest.raises(VaultError, match="newest state"):  # not before the share has it
         list(not_needed(vault.config, everything))
     vault.deliver()

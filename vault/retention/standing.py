@@ -7,6 +7,7 @@ None holds a name or an ID.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from vault.archive.ledger import Ledger
@@ -69,6 +70,18 @@ def announced(ledger: Ledger) -> dict[str, datetime]:
             if not left:
                 break
     return {patient: when for patient, when in found.items() if patient not in gone}
+
+
+def let_go_since(ledger: Ledger, generation: int) -> set[str]:
+    """Patients whom a pruning let go, or was about to, after the ledger had so many commits. Raises VaultError."""
+    repository = ledger.repository
+    found: set[str] = set()
+    for commit in islice(repository.log(), max(0, repository.depth() - generation)) if repository else ():
+        kind, _, name = commit.subject.partition(": ")
+        event = ledger.get(kind, name) if kind == "prunes" else None
+        if event and event["event"] in {"intent", "done"}:
+            found |= {each for each, entry in event["patients"].items() if entry["what"] == "patient"}
+    return found
 
 
 def _append(ledger: Ledger, kind: str, what: str, event: dict[str, Any], now: datetime) -> None:
