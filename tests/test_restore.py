@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import resource
 import shutil
 import signal
 import subprocess
@@ -338,6 +339,23 @@ def test_a_small_disk_is_full_and_a_larger_one_is_enough(
         assert refs(disk / "new") == refs(made.folder)
     finally:
         subprocess.run(["umount", "-l", disk], check=True)
+
+
+def test_our_own_full_disk_is_not_the_share_s(made: SharedVault, share: Path, tmp_path: Path) -> None:
+    """A file too large for the disk: a patient's, or what a hostile share has in its place."""
+    victim = blob(made, share, "4711", "dicom/CT/1.2/1.2.0.dcm")
+    recipients = envelope.parse_recipients(made.config.vault.recipients)
+    with victim.open("wb", buffering=0) as file:
+        envelope.encrypt(io.BytesIO(bytes(4 << 20)), 4 << 20, file, recipients)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, limit[1]))
+    try:
+        report = run(made, share, tmp_path / "new")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    said = [failure for one in report.repositories for failure in one.failed]
+    assert [failure.subject for failure in said] == ["disk"]
+    assert "share" not in said[0].reason
 
 
 def test_killed_anywhere_the_next_run_finishes(made: SharedVault, share: Path, tmp_path: Path) -> None:

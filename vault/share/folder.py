@@ -16,7 +16,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from vault.errors import ShareError, VaultError
 from vault.files import CHUNK, sync_folder
@@ -111,8 +111,10 @@ class FolderShare:
     @contextmanager
     def read(self, name: str) -> Iterator[BinaryIO]:
         """Open `name` for reading."""
-        with self._translated(), _open_plain(self._path(name)) as file:
-            yield file
+        with self._translated():
+            file = _open_plain(self._path(name))
+        with file:
+            yield cast("BinaryIO", _Reader(self, file))
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield the names that begin with `prefix`."""
@@ -193,6 +195,19 @@ class FolderShare:
             raise ShareError(
                 f"the share {self.place} failed ({why}): check the disk or the file server"
             ) from error
+
+
+class _Reader:
+    """A file of the share: what fails in reading it is the share's fault, what the reader does with it is not."""
+
+    def __init__(self, share: FolderShare, file: BinaryIO) -> None:
+        self._share = share
+        self._file = file
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes (all that is left when negative), none at the end. Raises ShareError."""
+        with self._share._translated():  # one module, one thing
+            return self._file.read(size)
 
 
 def _copy(source: Path, target: BinaryIO) -> bytes:
