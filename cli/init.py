@@ -31,6 +31,7 @@ def init(context: Context, folder: Path, name: str | None, timezone: str | None)
                 "made": done.made,
                 "existed": done.existed,
                 "recipient": done.recipient,
+                "fingerprint": done.fingerprint,
             }
         )
         return
@@ -38,16 +39,17 @@ def init(context: Context, folder: Path, name: str | None, timezone: str | None)
         click.echo(f"made    {path}")
     for path in done.existed:
         click.echo(f"exists  {path}")
-    click.echo(_next_steps(done.folder, done.recipient))
+    click.echo(_next_steps(done.folder, done.recipient, done.fingerprint))
 
 
-def _next_steps(folder: Path, recipient: str | None) -> str:
+def _next_steps(folder: Path, recipient: str | None, fingerprint: str) -> str:
     steps = [
         f"edit {folder / 'vault.toml'}: the ROIS, the receiver, the patients",
         f"vault -c {folder / 'vault.toml'} sync",
     ]
     if recipient:
         keep = f"put a copy of {folder / 'keys'} into a safe (two places, not this computer)"
+        write = f"write on the paper that goes with it: {fingerprint}, for `vault restore --fingerprint`"
         move = f"delete {folder / 'keys/identity.txt'} here: it alone opens the share, and no night needs it"
-        steps = [keep, move, *steps]
+        steps = [keep, write, move, *steps]
     return "\nNext:\n" + "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))

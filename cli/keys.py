@@ -63,6 +63,7 @@ def _list(context: Context, config: Config) -> None:
         if key not in found.recipients:
             click.echo(f"pinned     {key}  NOT IN vault.toml: nothing is encrypted")
     click.echo(f"signs      {found.signing_key}")
+    click.echo(f"           {found.fingerprint}  (for the paper in the safe)")
     if found.identity_here:
         click.echo(
             "keys/identity.txt opens the whole share and lies on this computer: put it into two safes, delete it here"

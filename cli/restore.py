@@ -39,6 +39,11 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="An allowed-signers file from the safe. Without it, the share's own counts.",
 )
+@click.option(
+    "--fingerprint",
+    metavar="SHA256:…",
+    help="The signing key's fingerprint, from the paper in the safe: no other vault's word counts.",
+)
 @click.option("--user", metavar="NAME", help="Account (smb://) or access key (s3://) of the share.")
 @click.option(
     "--password-file",
@@ -57,6 +62,7 @@ def restore(
     to: Path,
     patient: str | None,
     signers: Path | None,
+    fingerprint: str | None,
     **access: Any,
 ) -> None:
     """Rebuild every repository from the share, with the commit ids that it had. Needs no vault.toml.
@@ -70,6 +76,7 @@ def restore(
     """
     from vault.config.section import read_secret
     from vault.restore import restore as run_restore
+    from vault.restore_manifest import Trust
     from vault.share.backend import Access, open_share
 
     password = read_secret(access.pop("password_file"), "--password-file")
@@ -79,7 +86,12 @@ def restore(
     patient_id = context.patient_id(patient) if patient is not None else None
     with context.progress() as progress:
         report = run_restore(
-            share, read_identities(identity), to, patient_id=patient_id, signers=signers, progress=progress
+            share,
+            read_identities(identity),
+            to,
+            patient_id=patient_id,
+            trust=Trust(signers, fingerprint),
+            progress=progress,
         )
     if context.json:
         context.emit(report.as_json())

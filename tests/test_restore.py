@@ -17,13 +17,17 @@ import pytest
 from share_kit import SharedVault, refs
 
 from cli.main import main
+from vault.archive import signing, smallpack
 from vault.archive.bare import BareRepository
+from vault.archive.blobs import object_id
 from vault.archive.repository import PatientRepository, all_repositories
+from vault.archive.smallpack import GitObject
 from vault.config import load
-from vault.errors import ExitCode, IntegrityError, ShareError, UsageError, VaultError
+from vault.errors import ConfigError, ExitCode, IntegrityError, ShareError, UsageError, VaultError
 from vault.keys import read_pseudonym_key
 from vault.restore import UNFINISHED, Report, restore
-from vault.share import envelope, layout, manifest
+from vault.restore_manifest import NOTHING_NAMED, Trust
+from vault.share import envelope, fetch, layout, manifest
 from vault.share.backend import ShareUnavailableError, open_share
 from vault.share.envelope import Identities, parse_identities
 from vault.share.folder import FolderShare
@@ -222,7 +226,7 @@ def test_a_manifest_made_to_stop_a_restore_gives_way_to_the_one_before(
     recipients = envelope.parse_recipients(made.config.vault.recipients)
     with (share / f"v1/manifests/9999999999-{'f' * 32}.age").open("wb", buffering=0) as file:
         envelope.encrypt(io.BytesIO(hostile), len(hostile), file, recipients)
-    report = run(made, share, tmp_path / "back", signers=made.signers if own else None)
+    report = run(made, share, tmp_path / "back", trust=Trust(made.signers) if own else NOTHING_NAMED)
     assert report.exit_code == ExitCode.INTEGRITY
     assert [failure.subject[:22] for failure in report.failed] == ["v1/manifests/999999999"]
     assert refs(tmp_path / "back") == refs(made.folder)
@@ -243,10 +247,117 @@ def test_an_older_manifest_that_can_t_be_read_hides_no_patient(tmp_path: Path) -
 def test_signers_of_one_s_own_are_believed_and_no_others(
     made: SharedVault, share: Path, tmp_path: Path
 ) -> None:
-    assert run(made, share, tmp_path / "new", signers=made.signers).exit_code == ExitCode.DONE
+    assert run(made, share, tmp_path / "new", trust=Trust(made.signers)).exit_code == ExitCode.DONE
     other = SharedVault(tmp_path / "other", url="file:///nowhere")
     with pytest.raises(IntegrityError, match="does not list"):
-        run(made, share, tmp_path / "not", signers=other.signers)
+        run(made, share, tmp_path / "not", trust=Trust(other.signers))
+
+
+def hostile(
+    share: Path, made: SharedVault, generation: int, entries: tuple[manifest.Entry, ...]
+) -> SharedVault:
+    """Put a newer manifest on the share that is whole in itself, by somebody who knows the public keys only."""
+    own = SharedVault(share.parent / "attacker", url="file:///nowhere")
+    key = b"k" * 32
+    oid = put(share, made, own.signers.read_bytes(), key)
+    text = manifest.encode(manifest.Manifest(generation, key, {"keys/allowed_signers": oid}, entries))
+    write(share / layout.manifest_name(key, generation, text), made, manifest.sign(text, own.signer))
+    return own
+
+
+def put(share: Path, made: SharedVault, data: bytes, key: bytes) -> str:
+    """Put a blob on the share under its right name; returns its id."""
+    oid = object_id("blob", data)
+    write(share / layout.blob_name(key, oid), made, data)
+    return oid
+
+
+def write(path: Path, made: SharedVault, data: bytes) -> None:
+    """Encrypt a file as anybody can who knows the recipients."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    with path.open("wb", buffering=0) as file:
+        recipients = envelope.parse_recipients(made.config.vault.recipients)
+        envelope.encrypt(io.BytesIO(data), len(data), file, recipients)
+
+
+def test_a_vault_of_somebody_else_s_making_is_not_taken_for_ours(
+    made: SharedVault, share: Path, tmp_path: Path
+) -> None:
+    own = hostile(share, made, 999, ())
+    ours, theirs = (signing.fingerprint(each.signer.public) for each in (made, own))
+    with pytest.raises(IntegrityError, match=r"two keys.*--fingerprint") as refused:
+        run(made, share, tmp_path / "no")
+    assert ours in str(refused.value)
+    assert theirs in str(refused.value)
+    for number, named in enumerate((ours, ours.removeprefix("SHA256:"), f" {ours[:20]} {ours[20:]}\n")):
+        report = run(made, share, tmp_path / f"new{number}", trust=Trust(fingerprint=named))
+        assert report.exit_code == ExitCode.INTEGRITY  # everything is back, and somebody was at the share
+        assert "not the key that you named" in report.failed[0].reason
+        assert refs(tmp_path / f"new{number}") == refs(made.folder)
+    nobody = run(made, share, tmp_path / "theirs", trust=Trust(fingerprint=theirs))
+    assert nobody.exit_code == ExitCode.FAILED
+    assert "lists no repository" in nobody.failed[0].reason
+    with pytest.raises(ConfigError, match="--signers"):
+        run(made, share, tmp_path / "slip", trust=Trust(tmp_path / "slip of the hand"))
+
+
+@pytest.mark.parametrize("altered", ["without folders", "with more"])
+def test_an_altered_commit_spoils_nothing_for_the_next_run(
+    made: SharedVault, share: Path, tmp_path: Path, altered: str
+) -> None:
+    key = read_pseudonym_key(made.config.vault.pseudonym_key)
+    repository = BareRepository(made.folder / "repos/4711.git")
+    oid = repository.tip()
+    assert oid
+    objects = list(repository.structure(oid))
+    smuggled = GitObject("blob", b"whatever an attacker wants to have there")
+    victim = share / layout.commit_name(key, oid)
+    whole = victim.read_bytes()
+    write(
+        victim, made, smallpack.encode(objects[:1] if altered == "without folders" else [*objects, smuggled])
+    )
+    report = run(made, share, tmp_path / "new")
+    assert report.exit_code == ExitCode.INTEGRITY
+    assert [one.patient_id for one in report.repositories if one.failed] == ["4711"]
+    victim.write_bytes(whole)
+    assert run(made, share, tmp_path / "new").exit_code == ExitCode.DONE
+    assert refs(tmp_path / "new") == refs(made.folder)
+    assert not BareRepository(tmp_path / "new/repos/4711.git").has(smuggled.oid)
+
+
+def test_a_blob_too_large_for_the_disk_costs_its_patient_and_nobody_else(
+    made: SharedVault, share: Path, tmp_path: Path
+) -> None:
+    victim = blob(made, share, "4711", "dicom/CT/1.2/1.2.0.dcm")
+    with victim.open("r+b") as file:
+        file.truncate(shutil.disk_usage(tmp_path).free)
+    report = run(made, share, tmp_path / "new")
+    assert [one.patient_id for one in report.repositories if one.failed] == ["4711"]
+    (lost,) = (one for one in report.repositories if one.failed)
+    assert "make room" in lost.failed[0].reason
+    assert refs(tmp_path / "new") == {
+        name: found for name, found in refs(made.folder).items() if name != "4711.git"
+    }
+
+
+def test_a_file_that_gives_more_than_it_announced_is_cut_off(made: SharedVault, tmp_path: Path) -> None:
+    """A file server may say any size: what is read stays below it."""
+
+    class Lying(FolderShare):
+        def size(self, name: str) -> int:
+            return fetch.IN_MEMORY + 1
+
+    shutil.copytree(made.share, tmp_path / "share")
+    key = b"k" * 32
+    oid = put(tmp_path / "share", made, bytes(fetch.IN_MEMORY + 2), key)
+    fetcher = fetch.Fetcher(Lying(tmp_path / "share"), identities(made))
+    (tmp_path / "work").mkdir()
+    with pytest.raises(IntegrityError, match="larger"):
+        fetcher.blob(key, oid, tmp_path / "work")
+    assert list((tmp_path / "work").iterdir()) == []
+    with pytest.raises(IntegrityError, match="larger"):
+        fetcher.small(key, oid, fetch.IN_MEMORY)
 
 
 def test_another_identity_opens_nothing(made: SharedVault, share: Path, tmp_path: Path) -> None:

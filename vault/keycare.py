@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from vault import config as configuration
-from vault.archive.signing import Signer
+from vault.archive.signing import Signer, fingerprint
 from vault.config import Config
 from vault.delivery import open_outbox
 from vault.errors import ConfigError, ShareError, VaultError
@@ -45,6 +45,8 @@ class Keys:
     pinned: tuple[str, ...] | None
     signing_key: str
     """Its public half."""
+    fingerprint: str
+    """The same as `ssh-keygen -l` prints it: for the paper in the safe, and for `vault restore`."""
     identity_here: bool
     """The key that opens everything lies on this computer."""
 
@@ -64,7 +66,9 @@ def look(config: Config) -> Keys:
     """Return the keys. Raises ConfigError for a signing key that can't be used, IntegrityError for a changed pin."""
     signer = Signer.load(config.vault.signing_key)
     here = (config.vault.signing_key.parent / "identity.txt").exists()
-    return Keys(config.vault.recipients, read_pin(config), signer.public_line, here)
+    return Keys(
+        config.vault.recipients, read_pin(config), signer.public_line, fingerprint(signer.public), here
+    )
 
 
 def add_recipient(config: Config, recipient: str) -> None:

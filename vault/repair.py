@@ -35,6 +35,7 @@ from vault.names import safe_name
 from vault.procedure import new_run
 from vault.progress import Progress
 from vault.restore import restore
+from vault.restore_manifest import Trust
 from vault.share.backend import share_of
 from vault.share.envelope import Identities
 
@@ -95,12 +96,13 @@ def repair(
                     identities,
                     work,
                     patient_id=patient_id,
-                    signers=_signers(config),
+                    trust=Trust(_signers(config)),
                     progress=progress,
                 )
-            failures = [*report.failed, *(each for one in report.repositories for each in one.failed)]
-            if failures or report.exit_code:
-                said = failures[0].reason if failures else "not everything came back"
+            # a manifest that can't be used is no reason: whether what came back is right, the ledger knows
+            failures = [each for one in report.repositories for each in one.failed]
+            if failures or not report.repositories:
+                said = (failures or report.failed)[0].reason
                 raise IntegrityError(f"The share can't heal this patient, and nothing was changed: {said}")
             fresh = work / FOLDER / path.name
             _check(patient_id, fresh, wanted)

@@ -33,7 +33,7 @@ from vault.lock import run_lock
 from vault.model import Failure, PatientID
 from vault.names import safe_name
 from vault.progress import Progress, Silent
-from vault.restore_manifest import Found, find, find_patient
+from vault.restore_manifest import NOTHING_NAMED, Found, Trust, find, find_patient
 from vault.share import layout
 from vault.share.backend import Share, ShareUnavailableError
 from vault.share.envelope import Identities
@@ -115,20 +115,21 @@ def restore(
     folder: Path,
     *,
     patient_id: PatientID | None = None,
-    signers: Path | None = None,
+    trust: Trust = NOTHING_NAMED,
     progress: Progress | None = None,
 ) -> Report:
     """Rebuild in `folder` what the share holds: everything, or one patient's repository.
 
-    `signers` is an allowed-signers file of one's own; without it, the share's counts, and the report says which keys
-    that means. Raises UsageError when the folder is not for this, LockedError when another run is at work there,
-    ShareError and IntegrityError when no manifest can be had; whatever concerns one repository is in the report.
+    `trust` says whose signatures count; where it says nothing, the share's own word counts, as long as all of it was
+    signed by one vault, and the report says which keys that means. Raises UsageError when the folder is not for this,
+    LockedError when another run is at work there, ShareError and IntegrityError when no manifest can be had; whatever
+    concerns one repository is in the report.
     """
     folder = folder.absolute()
     _check_folder(folder, patient_id)
     private_folder(folder)
     with run_lock(folder):
-        return _Restore(Fetcher(share, identities), folder, signers, progress or Silent()).run(patient_id)
+        return _Restore(Fetcher(share, identities), folder, trust, progress or Silent()).run(patient_id)
 
 
 def _check_folder(folder: Path, patient_id: str | None) -> None:
@@ -153,10 +154,10 @@ def _check_folder(folder: Path, patient_id: str | None) -> None:
 class _Restore:
     """The state that the steps of one restore share."""
 
-    def __init__(self, fetcher: Fetcher, folder: Path, signers: Path | None, progress: Progress) -> None:
+    def __init__(self, fetcher: Fetcher, folder: Path, trust: Trust, progress: Progress) -> None:
         self._fetcher = fetcher
         self._folder = folder
-        self._signers = signers
+        self._trust = trust
         self._progress = progress
         self._work = folder / UNFINISHED
         self._over = threading.Event()
@@ -168,6 +169,12 @@ class _Restore:
         found = self._find(patient_id)
         entries = [entry for entry in found.manifest.entries if patient_id in (None, entry.patient_id)]
         restore_site.write_keys(found, self._folder, self._report.files)
+        if not entries:
+            self._report.failed.append(
+                Failure(
+                    found.name, "lists no repository: this is not the share of a vault that has run a night"
+                )
+            )
         self._progress.start(f"Restoring {len(entries)} repositories, by object")
         with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="restore") as pool:
             done = pool.map(lambda entry: self._try(entry, found), entries)
@@ -203,9 +210,9 @@ class _Restore:
     def _find(self, patient_id: str | None) -> Found:
         self._progress.start("Looking for the newest manifest")
         report = self._report
-        found = find(self._fetcher, self._work, self._signers, report.failed)
+        found = find(self._fetcher, self._work, self._trust, report.failed)
         if patient_id and not any(entry.patient_id == patient_id for entry in found.manifest.entries):
-            found = find_patient(self._fetcher, self._work, self._signers, patient_id, found)
+            found = find_patient(self._fetcher, self._work, self._trust, patient_id, found)
             report.failed.append(
                 Failure("", "the newest manifest does not list this patient: an older state is restored")
             )
@@ -221,6 +228,16 @@ class _Restore:
             result.existed = True
             return
         repository = make(self._work)
+        try:
+            self._bring(repository, entry, found, result)
+        except IntegrityError:  # nothing of it is taken for fetched when the share has been mended
+            shutil.rmtree(repository.path, ignore_errors=True)
+            raise
+        if not result.failed:
+            self._put_in_place(repository, self._folder / target)
+
+    def _bring(self, repository: BareRepository, entry: Entry, found: Found, result: Restored) -> None:
+        """Fetch one repository's history and prove it; what blobs can't be had is in the result."""
         key = found.manifest.key
         folder = layout.LEDGER if entry.path == LEDGER else layout.HISTORY
         commits = bring_commits(
@@ -240,7 +257,6 @@ class _Restore:
                 if entry.path != LEDGER:
                     mark_shared(repository, tip, branch)
         result.commits = len(commits)
-        self._put_in_place(repository, self._folder / target)
 
     def _place(self, entry: Entry) -> tuple[str, Any]:
         """Where a repository belongs, by what it is and not by what the manifest says, and what makes one elsewhere."""

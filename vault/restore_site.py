@@ -18,6 +18,9 @@ from vault.share.fetch import Fetcher
 
 PSEUDONYM_KEY = "keys/pseudonym.key"
 
+LARGEST_FILE = 16 << 20
+"""Bytes of the largest file that is read: configuration, queries."""
+
 _ROOT = re.compile(r"(?m)^root = .*$")
 
 
@@ -41,7 +44,7 @@ def write_files(
         if path == SIGNERS or (folder / path).exists():
             continue
         try:
-            with_root = b"".join(fetcher.blob(found.manifest.key, oid, folder / "restoring").chunks())
+            with_root = fetcher.small(found.manifest.key, oid, LARGEST_FILE)
         except VaultError as error:
             failed.append(Failure(path, str(error)))
             continue

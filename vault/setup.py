@@ -19,6 +19,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from vault import config, keys
+from vault.archive import signing
 from vault.errors import VaultError
 from vault.files import private_folder, write_file
 from vault.rois.sql.queries import SHIPPED, shipped
@@ -42,6 +43,8 @@ class Initialized:
     existed: list[str] = field(default_factory=list)
     recipient: str | None = None
     """The public half of keys/identity.txt; None once that has gone to its safe."""
+    fingerprint: str = ""
+    """Of the key that signs, as `ssh-keygen -l` prints it."""
 
 
 def template() -> str:
@@ -69,6 +72,7 @@ def initialize(folder: Path, *, name: str | None = None, timezone: str | None = 
         _make_once(done, "keys/pseudonym.key", keys.new_pseudonym_key)
     done.recipient = _recipient(folder / "keys/identity.txt")
     public = keys.signing_public_key(folder / "keys/signing_key")
+    done.fingerprint = signing.fingerprint_of_line(public)
     _make_once(done, "keys/signing_key.pub", f"{public} vault\n".encode)
     _make_once(done, "keys/allowed_signers", f'{PRINCIPAL} namespaces="git" {public}\n'.encode)
     for file_name in SHIPPED:

@@ -78,6 +78,14 @@ def test_a_share_that_has_another_state_changes_nothing(place):
     assert not (place.root / "damaged").exists()
 
 
+def test_a_newer_manifest_that_can_t_be_used_stops_no_repair(place):
+    damage(place.root / "repos" / "A.git")
+    (place.share / f"v1/manifests/9999999999-{'f' * 32}.age").write_bytes(b"ransom")
+    done = repair(place)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {finding.subject for finding in full(place).findings} == {"share"}
+
+
 def test_killed_as_it_heals_it_has_set_the_damaged_one_aside(place, monkeypatch):
     class Killed(BaseException):
         pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
-from vault.archive import sums
+from vault.archive import history, sums, trees
 from vault.archive.bare import BareRepository
 from vault.archive.blobs import Bytes
 from vault.archive.objects import sha256
@@ -36,6 +36,7 @@ def bring_commits(repository: BareRepository, tips: Iterable[str], fetch: Fetch)
                 commits[oid] = following = repository.commit_info(oid).parent
                 continue
             objects = fetch(oid)
+            _check_reached(objects)
             commits[oid] = following = _parent(objects[0].data)
             batch += [PackObject(item.oid, item.kind, Bytes(item.data)) for item in objects]
             size += sum(len(item.data) for item in objects)
@@ -93,6 +94,22 @@ def prove(
                 raise IntegrityError(
                     "a file is not what the SHA256SUMS of its signed commit says: it was altered"
                 )
+
+
+def _check_reached(objects: list[GitObject]) -> None:
+    """Raise IntegrityError unless a commit, the first of `objects`, leads to every other of them.
+
+    What it does not lead to no signature covers, and would lie in the repository for ever.
+    """
+    commit, *others = objects
+    came = {item.oid: item for item in others}
+    ahead = [history.links(commit.data)[0]]
+    while ahead:
+        item = came.pop(ahead.pop(), None)
+        if item is not None and item.kind == "tree":
+            ahead += [entry.oid.hex() for entry in trees.parse(item.data).values()]
+    if came:
+        raise IntegrityError("the share has objects beside a commit that the commit does not lead to")
 
 
 def _parent(commit: bytes) -> str | None:

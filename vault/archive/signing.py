@@ -119,6 +119,17 @@ def verify(payload: bytes, armored: str, allowed: frozenset[bytes], namespace: b
     )
 
 
+def fingerprint(public: bytes) -> str:
+    """Return what `ssh-keygen -l` prints of a public key (32 bytes): `SHA256:` and 43 characters."""
+    digest = hashlib.sha256(_public_blob(public)).digest()
+    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+
+
+def fingerprint_of_line(line: str) -> str:
+    """Return the same of a public key as OpenSSH writes it: `ssh-ed25519 AAAA…`."""
+    return fingerprint(_public_key(base64.b64decode(line.split()[1])))
+
+
 def allowed_keys(path: Path) -> frozenset[bytes]:
     """Return the Ed25519 public keys (32 bytes each) of an allowed-signers file (`ssh-keygen(1)`, ALLOWED SIGNERS).
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import shutil
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from vault.archive import smallpack
-from vault.archive.blobs import Blob, Bytes, hash_file
+from vault.archive.blobs import Blob, Bytes, File, hash_file
 from vault.archive.pack import PackObject, entry_chunks
 from vault.archive.smallpack import GitObject
 from vault.errors import IntegrityError, ShareError, VaultError
@@ -26,11 +28,17 @@ AT_ONCE = 2
 IN_MEMORY = 1 << 20
 """Bytes of ciphertext up to which a file is opened in memory; a larger one goes through a file of our own."""
 
+COPIES = 2
+"""How often a large file lies on the disk for a while: opened, and in its pack."""
+
 AHEAD = 32
 """Files that may wait, opened, for their turn: bounds the memory."""
 
 LARGEST_PACK = 256 << 20
 """Bytes of the largest commit, with its folders, that is read: millions of files."""
+
+
+_Found = TypeVar("_Found", Bytes, File)
 
 
 class MissingError(IntegrityError):
@@ -60,8 +68,8 @@ class Fetcher:
 
     def read(self, name: str, limit: int) -> bytes:
         """Return the plaintext of the file `name`, of at most `limit` bytes. Raises IntegrityError, ShareError."""
-        target = _Bounded(limit)
-        self._decrypt(name, target)
+        target = io.BytesIO()
+        self._decrypt(name, _Limited(target, limit))
         return target.getvalue()
 
     def commit(self, key: bytes, oid: str, folder: str = layout.HISTORY) -> list[GitObject]:
@@ -71,20 +79,34 @@ class Fetcher:
             raise IntegrityError(f"the share holds something else where the commit {oid} should be")
         return objects
 
+    def small(self, key: bytes, oid: str, limit: int) -> bytes:
+        """Return the content of the blob `oid`, of at most `limit` bytes."""
+        return _genuine(Bytes(self.read(layout.blob_name(key, oid), limit)), oid).data
+
     def blob(self, key: bytes, oid: str, workspace: Path) -> Blob:
-        """Return the blob `oid`, in memory or as a file in `workspace`, which the caller removes."""
+        """Return the blob `oid`, in memory or as a file in `workspace`, which the caller removes.
+
+        Raises VaultError also for one that this computer's disk has no room for: how large a blob is, only the share
+        says, and a false one must not cost the others their place.
+        """
         name = layout.blob_name(key, oid)
-        found: Blob
-        if self._size(name) <= IN_MEMORY:
-            found = Bytes(self.read(name, IN_MEMORY))
-        else:
-            descriptor, path = tempfile.mkstemp(dir=workspace)
+        size = self._size(name)
+        if size <= IN_MEMORY:
+            return _genuine(Bytes(self.read(name, IN_MEMORY)), oid)
+        free = shutil.disk_usage(workspace).free
+        if size * COPIES > free:
+            raise VaultError(
+                f"it has {size / 1e6:.0f} MB on the share, and the disk has {free / 1e6:.0f} MB free for its "
+                f"{COPIES} copies: make room, and run it again"
+            )
+        descriptor, path = tempfile.mkstemp(dir=workspace)
+        try:
             with open(descriptor, "wb", buffering=0) as file:  # noqa: PTH123  # it is a descriptor
-                self._decrypt(name, file)
-            found = hash_file(Path(path))
-        if found.oid != oid:
-            raise IntegrityError("the share holds something else where an object of the patient should be")
-        return found
+                self._decrypt(name, _Limited(file, size))
+            return _genuine(hash_file(Path(path)), oid)
+        except BaseException:
+            Path(path).unlink()
+            raise
 
     def blobs(
         self, key: bytes, oids: Iterable[str], workspace: Path, stored: Callable[[], bool]
@@ -158,15 +180,28 @@ class _Pieces:
         return piece
 
 
-class _Bounded(io.BytesIO):
-    """Takes `limit` bytes and no more, so that nobody's file can take all memory."""
+class _Limited:
+    """Passes on `limit` bytes and no more, so that nobody's file can take all memory, or the disk."""
 
-    def __init__(self, limit: int) -> None:
-        super().__init__()
-        self._limit = limit
+    def __init__(self, target: envelope.Writable, limit: int) -> None:
+        self._target = target
+        self._left = limit
 
-    def write(self, data: bytes, /) -> int:  # type: ignore[override]
-        """Take `data`; raises IntegrityError where it is too much."""
-        if self.tell() + len(data) > self._limit:
+    def write(self, data: bytes, /) -> int:
+        """Pass `data` on; raises IntegrityError where it is too much."""
+        if len(data) > self._left:
             raise IntegrityError("a file on the share is larger than such a file can be")
-        return super().write(data)
+        taken = self._target.write(data)
+        self._left -= taken
+        return taken
+
+    def flush(self) -> None:
+        """Flush the target."""
+        self._target.flush()
+
+
+def _genuine(blob: _Found, oid: str) -> _Found:
+    """Return `blob` if it is what its id says; raises IntegrityError."""
+    if blob.oid != oid:
+        raise IntegrityError("the share holds something else where an object of the patient should be")
+    return blob

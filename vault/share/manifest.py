@@ -96,9 +96,9 @@ def split(data: bytes) -> tuple[bytes, str]:
     return text, _BEGIN + signature.decode("ascii", "replace")
 
 
-def verify(data: bytes, allowed: frozenset[bytes]) -> None:
-    """Raise IntegrityError unless one of the `allowed` keys signed this manifest."""
-    signing.verify(*split(data), allowed)
+def verify(data: bytes, allowed: frozenset[bytes]) -> bytes:
+    """Return which of the `allowed` keys signed this manifest. Raises IntegrityError when none did."""
+    return signing.verify(*split(data), allowed)
 
 
 def parse(data: bytes) -> Manifest:
