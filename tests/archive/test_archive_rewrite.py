@@ -118,6 +118,18 @@ def test_nothing_to_do_does_nothing(repository, keys):
     assert (repository.refs(), sorted(path.name for path in repository.path.rglob("*"))) == before
 
 
+def test_a_clock_that_was_set_back_hides_no_hour_before_it(repository, keys):
+    treat(repository, keys, 4)
+    commit(
+        repository, keys, "hourly", NIGHT - timedelta(days=30), {f"history/{day_of(3)}/more.json": b"late"}
+    )
+    before = kept_trees(repository)
+    young = sum(1 for one in repository.log("hourly") if one.when > CUT)
+    assert prune(repository, keys, CUT, days(0, 1))
+    assert kept_trees(repository) == {day: before[day] for day in map(str, (day_of(2), day_of(3)))}
+    assert repository.depth("hourly") >= young + 1
+
+
 def test_a_branch_of_which_nothing_stays_goes(repository, keys, git, tmp_path):
     treat(repository, keys, 2)
     result = prune(repository, keys, NIGHT + timedelta(days=9), days(0, 1))

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain, takewhile
+from itertools import chain
 from pathlib import Path
 
 from vault.archive import history, sums, trees
@@ -137,8 +137,9 @@ def _history(
     allowed: frozenset[bytes],
 ) -> _New | None:
     commits = list(repository.log(branch))
-    kept = list(takewhile(lambda commit: commit.when > before, commits))
-    first = commits[len(kept) : len(kept) + 1]
+    # up to the last one that is young enough: what a clock that was set back made in between hides none before it
+    number = max((at for at, commit in enumerate(commits, 1) if commit.when > before), default=0)
+    kept, first = commits[:number], commits[number : number + 1]
     new = _New(None, {}, {})
     changed = len(kept) + len(first) < len(commits)
     for commit in reversed([*kept, *first]):
