@@ -177,8 +177,21 @@ def test_an_objection_while_the_night_is_at_work_counts(place, objection, monkey
         real()
 
     monkeypatch.setattr(place, "deliver", deliver)
+    page = place.root / "today" / "2020-01-01" / "B.pdf"
+    page.parent.mkdir(parents=True)
+    page.touch()
     assert place.night(LAST + 35, ["B"]).gone == []
+    assert page.exists() == (objection == "emergency")
     assert place.patients() == {"A", "B"}
+
+
+def test_a_stray_file_among_the_copies_keeps_nobody(place):
+    for name in ("reports/notes.txt", "damaged/notes.txt", "today/0.txt"):
+        (place.root / name).parent.mkdir(exist_ok=True)
+        (place.root / name).touch()
+    place.night(LAST + 34, ["B"])
+    report = place.night(LAST + 35, ["B"])
+    assert (report.failed, report.gone) == ([], ["A"])
 
 
 def test_hostile_censuses_let_nobody_go(tmp_path):

@@ -32,13 +32,11 @@ def remove_copies(
         run = ledger.get("runs", folder.name)
         shows = bool(pseudonyms) and (run is None or bool(pseudonyms & run["patients"].keys()))
         if _older(folder.name, now - window) or shows:
-            shutil.rmtree(folder)
+            _remove(folder)
     repositories = {f"{safe_name(patient_id)}.git" for _, patient_id in gone}
-    for folder in _children(
-        root / "damaged"
-    ):  # what `vault repair` set aside: RUN-NAME.git, and a run has one hyphen
+    for folder in _children(root / "damaged"):  # of `vault repair`: RUN-NAME.git, and a run has one hyphen
         if _older(folder.name, now - window) or folder.name.split("-", 2)[-1] in repositories:
-            shutil.rmtree(folder)
+            _remove(folder)
     for name in LETTERS:  # older than the window, nobody waits for them any more
         for path in _children(root / name):
             if path.is_file() and datetime.fromtimestamp(path.stat().st_mtime, UTC) < now - window:
@@ -52,7 +50,15 @@ def _remove_today(folder: Path, names: Collection[str], today: date) -> None:
     """Remove the days before yesterday, and the pages of those who are gone with the summaries that name them."""
     for day in _children(folder):
         if day.name < (today - timedelta(days=1)).isoformat() or any((day / name).exists() for name in names):
-            shutil.rmtree(day)
+            _remove(day)
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder, or the file that somebody left where only folders should be."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _older(run: str, limit: datetime) -> bool:

@@ -131,6 +131,10 @@ class Pruning:
     def carry_out(self) -> None:
         """Do what the plan says; failures are in the report. Raises VaultError where the ledger can't be written."""
         recover(self._config, self._now)
+        if standing.emergency_since(
+            self._ledger
+        ):  # declared while the night was at work: nothing goes, anywhere
+            return
         tasks = self._tasks()
         if not self._copies_go(tasks):
             tasks = [task for task in tasks if task.days]
@@ -146,8 +150,6 @@ class Pruning:
 
     def _tasks(self) -> list[_Task]:
         held = self._facts.repositories
-        if standing.emergency_since(self._ledger):
-            return []
         kept = standing.holds(self._ledger)  # since the plan was made, somebody may have objected
         going: dict[str, tuple[date, ...]] = {**dict.fromkeys(self.plan.of(Fate.GOES), ()), **self.plan.hours}
         tasks = [_Task(name, held[name], frozenset(days)) for name, days in going.items() if name not in kept]
