@@ -77,6 +77,12 @@ def last_manifest(outbox: Path) -> Manifest | None:
         return None
 
 
+def newest_name(outbox: Path) -> str | None:
+    """Return the name on the share of the last manifest that was sealed, where this computer remembers it."""
+    ours = last_manifest(outbox)
+    return layout.manifest_name(ours.key, ours.generation, manifest.encode(ours)) if ours else None
+
+
 def remember_manifest(outbox: Path, signed: bytes) -> None:
     """Keep a signed manifest, durably, as the last one that was sealed. Raises OSError."""
     write_file(outbox / _LAST, signed, replace=True)
@@ -105,11 +111,18 @@ def not_needed(config: Config, names: Iterable[str]) -> Iterator[str]:
     ledger = Ledger(config.vault.root).repository
     outbox = Outbox(config.vault.root / "outbox")
     ours = last_manifest(outbox.folder)
-    newest = layout.manifest_name(ours.key, ours.generation, manifest.encode(ours)) if ours else ""
+    newest = newest_name(outbox.folder)
     # held against the ledger, too: on a full disk none may have been sealed; and one that still waits may be on the
     # share, but not durably
     waits = any(name.startswith(layout.MANIFESTS) for name in outbox.pending())
-    if waits or ledger is None or ours is None or newest not in names or ours.generation < ledger.depth():
+    if (
+        waits
+        or ledger is None
+        or ours is None
+        or newest is None
+        or newest not in names
+        or ours.generation < ledger.depth()
+    ):
         raise VaultError(
             "The share does not have the vault's newest state yet, so nothing may be removed there: `vault sync` "
             "delivers it."

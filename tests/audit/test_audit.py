@@ -177,6 +177,15 @@ def replace_on_share(place: ToldVault) -> None:
     path.write_bytes(target.getvalue())
 
 
+def put_a_later_manifest(place: ToldVault) -> None:
+    (place.share / f"v1/manifests/9999999999-{'f' * 32}.age").write_bytes(b"whatever")
+
+
+def take_the_newest_manifest(place: ToldVault) -> None:
+    newest = max((place.share / "v1" / "manifests").iterdir())
+    newest.rename(newest.with_name(f"0000000001-{'f' * 32}.age"))
+
+
 DAMAGE: list[tuple[Callable[[ToldVault], object], str]] = [
     (lambda place: forge(place, Signer(Ed25519PrivateKey.generate())), "by a key that"),
     (lambda place: forge(place, place.signer), "no run recorded"),
@@ -189,6 +198,8 @@ DAMAGE: list[tuple[Callable[[ToldVault], object], str]] = [
     (lambda place: shutil.rmtree(place.root / "ledger.git"), "there is no ledger"),
     (lambda place: shutil.rmtree(place.share / "v1" / "history"), "files are missing"),
     (lambda place: shutil.rmtree(place.share / "v1" / "manifests"), "there is no manifest"),
+    (put_a_later_manifest, "newer than all"),
+    (take_the_newest_manifest, "newest manifest is missing"),
     (lambda place: (place.root / "repos/A.git/hooks").mkdir(), "does not put there: hooks"),
     (lambda place: (place.root / "repos/A.git/objects/info/alternates").write_text("/x\n"), "alternates"),
     (lambda place: (place.root / "repos/A.git/HEAD").chmod(0o644), "open to other users"),

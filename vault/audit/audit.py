@@ -36,7 +36,7 @@ from vault.config import Config
 from vault.delivery import open_outbox
 from vault.errors import ConfigError, IntegrityError, VaultError
 from vault.events import network
-from vault.inventory import last_manifest, site_files
+from vault.inventory import last_manifest, newest_name, site_files
 from vault.keys import Pseudonyms, read_pseudonym_key
 from vault.model import Failure
 from vault.progress import Progress, Silent
@@ -219,9 +219,14 @@ class _Audit:
         identities: Identities | None,
         allowed: frozenset[bytes],
     ) -> None:
-        waiting = set(open_outbox(self._root).pending())
+        outbox = open_outbox(self._root)
         there, self._report.superfluous = share.presence(
-            place_, wanted, waiting, set(self._ignored()), self._found
+            place_,
+            wanted,
+            set(outbox.pending()),
+            set(self._ignored()),
+            newest_name(outbox.folder),
+            self._found,
         )
         self._report.on_share = len(wanted)
         due = [each for each in there if self._due(each.name)]

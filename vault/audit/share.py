@@ -86,9 +86,17 @@ def _of_branch(
 
 
 def presence(
-    share: Share, wanted: list[Expected], waiting: set[str], ignored: set[str], findings: list[Finding]
+    share: Share,
+    wanted: list[Expected],
+    waiting: set[str],
+    ignored: set[str],
+    newest: str | None,
+    findings: list[Finding],
 ) -> tuple[list[Expected], int]:
-    """Find out what is missing; returns what is there, and how many files nothing here needs. Raises ShareError."""
+    """Find out what is missing; returns what is there, and how many files nothing here needs. Raises ShareError.
+
+    `newest` is the name of the vault's newest manifest, where this computer remembers it.
+    """
     there = set(share.list(f"{layout.ROOT}/"))
     missing = [each for each in wanted if each.name not in there and each.name not in waiting]
     if missing:
@@ -100,17 +108,25 @@ def presence(
                 _AGAIN,
             )
         )
-    if not manifests(there) and wanted and not any(name.startswith(layout.MANIFESTS) for name in waiting):
-        findings.append(
-            Finding(
-                Level.INTEGRITY,
-                SUBJECT,
-                "there is no manifest: nobody could restore from it",
-                "`vault sync` writes one.",
-            )
-        )
+    if wanted and not any(name.startswith(layout.MANIFESTS) for name in waiting):
+        findings.extend(_manifests(manifests(there), newest))
     known = {each.name for each in wanted} | ignored | set(manifests(there))
     return [each for each in wanted if each.name in there], len(there - known - waiting)
+
+
+def _manifests(there: list[str], newest: str | None) -> Iterator[Finding]:
+    """Whether the manifest that a restore would take, of those that are there (newest first), is the vault's own."""
+    if not there:
+        text = "there is no manifest: nobody could restore from it"
+        yield Finding(Level.INTEGRITY, SUBJECT, text, "`vault sync` writes one.")
+    elif newest is not None and newest not in there:
+        text = f"the vault's newest manifest is missing: {newest}"
+        yield Finding(
+            Level.INTEGRITY, SUBJECT, text, "Find out who removed it; `vault sync` writes a new one."
+        )
+    elif newest is not None and layout.generation(there[0]) > layout.generation(newest):
+        text = f"{there[0]} is newer than all that this vault wrote"
+        yield Finding(Level.INTEGRITY, SUBJECT, text, "Find out who put it there, and move it away.")
 
 
 def lengths(share: Share, files: list[Expected], go_on: Callable[[], bool]) -> Iterator[Finding]:
