@@ -98,7 +98,7 @@ class _Hourly:
         run = new_run(self._now)
         report = self._report(run, self._now)
         close_what_a_crash_left_open(self._config, self._events, report.failed)
-        tidy(self._root, [INBOX])
+        tidy(self._root)
         for folder in sorted(path for path in (self._root / INBOX).glob("*") if path.is_dir()):
             self._resume(folder, report)
         arrived = Arrived(self._root / INBOX / run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,14 +40,28 @@ def close_what_a_crash_left_open(
             failed.append(Failure("network", str(error)))
 
 
-def tidy(root: Path, folders: Sequence[str]) -> None:
+WRITTEN_BY_RUNS = (
+    "inbox",
+    "hourly",
+    "repos",
+    "overview.git",
+    "ledger.git",
+    "outbox",
+    "today",
+    "reports",
+    "removals",
+)
+"""What only the holder of the run lock writes to: an unfinished file in there is of a run that is no more."""
+
+
+def tidy(root: Path) -> None:
     """Remove what a crash left half written; everything whole is kept, and picked up by the run."""
     for plain in ("work", "repair"):
         shutil.rmtree(root / plain, ignore_errors=True)
     open_outbox(root).discard_fresh()
     settle(root)
     settle(root / "repos")
-    for folder in (*folders, "outbox", "repos", "removals"):
+    for folder in WRITTEN_BY_RUNS:
         sweep(root / folder)
 
 

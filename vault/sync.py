@@ -47,7 +47,6 @@ from vault.normal.volatile import extended
 from vault.procedure import close_what_a_crash_left_open, disk_refused, guests, new_run, tidy
 from vault.progress import Progress, Silent
 from vault.recipients import pinned
-from vault.report.accounts import FOLDER
 from vault.report.rendered import begin, page_of, render_what_is_missing
 from vault.retention.prune import Pruning
 from vault.rois.emr_inbox import EmrInbox
@@ -108,7 +107,7 @@ class _Sync:
     def run(self, patients: Sequence[PatientID] | None) -> SyncReport:
         report = SyncReport(new_run(self._now))
         close_what_a_crash_left_open(self._config, self._events, report.failed)
-        tidy(self._root, ["inbox", FOLDER])
+        tidy(self._root)
         for unfinished_inbox in unfinished(self._root):
             self._resume(unfinished_inbox, report)
         inbox = Inbox(self._root / "inbox" / report.run)

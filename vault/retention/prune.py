@@ -70,7 +70,7 @@ def prune(
     if dry_run:
         return Pruning(config, new_run(now), now).report
     with run_lock(config.vault.root):
-        tidy(config.vault.root, [])
+        tidy(config.vault.root)
         pruning = Pruning(config, new_run(now), now, progress, events)
         pruning.carry_out()
         return pruning.report
