@@ -101,9 +101,12 @@ def commit_patients(job: Job, patients: Sequence[PatientID]) -> Iterator[Committ
 def commit_patient(job: Job, patient_id: PatientID) -> Committed:
     """Commit one patient's night, and seal what it brought. Failures are values, and name no path: it may name her."""
     result = Committed(patient_id)
+    repository = None
     try:
-        inbox = Inbox(job.inbox)
-        result.outcome = commit_night(job.night, inbox, patient_id, at_hand=_sealer(job.sealing))
+        repository = PatientRepository.open(job.night.root, patient_id)
+        result.outcome = commit_night(
+            job.night, Inbox(job.inbox), patient_id, repository, at_hand=_sealer(job.sealing)
+        )
         result.done = True
     except OSError as error:
         result.outcome.failed.append(_failure(error.strerror or type(error).__name__))
@@ -113,15 +116,16 @@ def commit_patient(job: Job, patient_id: PatientID) -> Committed:
     except Exception as error:  # a defect of ours that one patient's data met must not stop the others
         result.outcome.failed.append(_failure(f"an unforeseen {type(error).__name__}"))
     if result.done:
-        _examine(job, result)
+        _examine(job, result, repository)
         _tally(job, result)
     return result
 
 
-def _examine(job: Job, result: Committed) -> None:
+def _examine(job: Job, result: Committed, repository: PatientRepository | None) -> None:
     """List what is missing. What was committed stays committed, whatever becomes of that."""
     try:
-        result.outcome.gaps = gaps(job.night, Inbox(job.inbox), result.patient_id)
+        repository = repository or PatientRepository.open(job.night.root, result.patient_id)
+        result.outcome.gaps = gaps(job.night, Inbox(job.inbox), repository)
     except VaultError as error:
         result.outcome.failed.append(Failure("", f"committed, but not looked through for gaps: {error}"))
         result.integrity = isinstance(error, IntegrityError)

@@ -20,19 +20,18 @@ REFERRING = frozenset({"RTRECORD", "RTDOSE", "RTPLAN", "RTSTRUCT"})
 """Modalities whose references are followed."""
 
 
-def gaps(night: Night, inbox: Inbox, patient_id: PatientID) -> list[Failure]:
+def gaps(night: Night, inbox: Inbox, repository: PatientRepository | None) -> list[Failure]:
     """What is missing of one patient after `night`, each with its likely reason; empty before the first commit.
 
     What C-FIND listed and the ROIS did not send has failed, and is said with the failures. Raises VaultError when
     the repository or the inbox can't be read.
     """
-    repository = PatientRepository.open(night.root, patient_id)
     tip = repository.tip() if repository else None
     if repository is None or tip is None:
         return []
     tree = repository.tree(tip)
-    retrieval = inbox.retrieval(patient_id)
-    answered = EmrInbox(inbox.folder).rows(patient_id) or {}
+    retrieval = inbox.retrieval(PatientID(repository.patient_id))
+    answered = EmrInbox(inbox.folder).rows(repository.patient_id) or {}
     known = examine(
         answered.get("expected_objects"),
         retrieval.found if retrieval else None,

@@ -49,6 +49,7 @@ class BareRepository:
         self.path = path
         self._packed: dict[str, frozenset[bytes]] = {}
         self._last_commit: dict[str, pygit2.Commit] = {}
+        self._last_tree: dict[bytes, dict[str, str]] = {}
 
     @cached_property
     def _repository(self) -> pygit2.Repository:
@@ -122,7 +123,10 @@ class BareRepository:
         root = self._root(commit)
         if root is None:
             return {}
-        return {_text(path): oid.hex() for path, oid in trees.walk(root, self._read_tree)}
+        if root not in self._last_tree:  # a night looks at the same one again and again
+            found = {_text(path): oid.hex() for path, oid in trees.walk(root, self._read_tree)}
+            self._last_tree = {root: found}
+        return dict(self._last_tree[root])
 
     def changed_paths(self, old: str | None, new: str) -> list[tuple[str, str | None, str | None]]:
         """Return path, old and new blob id of every file that differs between two commits; loads no blob."""
@@ -160,7 +164,7 @@ class BareRepository:
 
     def forget(self) -> None:
         """Let go of everything that was read: the repository on disk is another one."""
-        self._packed, self._last_commit = {}, {}
+        self._packed, self._last_commit, self._last_tree = {}, {}, {}
         for name in ("_repository", "_objects"):
             self.__dict__.pop(name, None)
 

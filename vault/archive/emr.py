@@ -256,6 +256,7 @@ class _Night:
         if len(form) <= IN_MEMORY:
             return Bytes(form)
         self._forms += 1
+        self._workspace.mkdir(mode=0o700, exist_ok=True)
         path = self._workspace / f"emr-{self._forms:07}.txt"
         path.write_bytes(form)
         return hash_file(path)

@@ -36,6 +36,7 @@ def _if_other(path: str, base: Tree, form: bytes) -> Iterator[tuple[str, Blob]]:
 
 
 def _content(open_blob: OpenBlob, oid: str, workspace: Path) -> bytes:
+    workspace.mkdir(mode=0o700, exist_ok=True)
     copy = workspace / "document"
     with open_blob(oid) as blob, copy.open("wb") as file:
         while piece := blob.read(CHUNK):

@@ -6,7 +6,8 @@ commit *before* the run, so the account of a night does not depend on how often 
 
 from __future__ import annotations
 
-import tempfile
+import secrets
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -54,12 +55,13 @@ def commit_night(
     night: Night,
     inbox: Inbox,
     patient_id: PatientID,
+    repository: PatientRepository | None,
     *,
     at_hand: Callable[[Iterable[Blob]], None] | None = None,
 ) -> PatientOutcome:
     """Commit what the inbox holds of one patient; returns the account of it.
 
-    `at_hand` gets the new blobs once they are committed, while the files that they are of still lie there.
+    `repository` is the patient's, None where there is none yet: then the first commit makes it. `at_hand` gets the new blobs once they are committed, while the files that they are of still lie there.
 
     1. Find the commit before this run; a crash after step 4 has left the run's own commit on top of it. Where a
        later run has committed since, what is held is newer than this inbox: it only adds.
@@ -67,7 +69,6 @@ def commit_night(
     3. Stage the inbox against that tree: nothing is written to the repository yet.
     4. Commit: objects first, durable, the branch last. A crash before leaves the old night, after it the new.
     """
-    repository = PatientRepository.open(night.root, patient_id)
     tip = repository.tip() if repository else None
     base = _before_run(repository, tip, night.run)
     failed: list[Failure] = []
@@ -170,6 +171,7 @@ def _renormalize(
 def _normal_form_anew(
     repository: PatientRepository, oid: str, night: Night, workspace: Path, number: int
 ) -> File:
+    workspace.mkdir(mode=0o700, exist_ok=True)
     source, target = workspace / "object.dcm", workspace / f"renormalized-{number:07}.txt"
     with repository.stream(oid) as blob, source.open("wb") as copy:
         while piece := blob.read(CHUNK):
@@ -205,6 +207,13 @@ def _no_blob(oid: str) -> AbstractContextManager[Readable]:
 
 @contextmanager
 def _workspace(root: Path) -> Iterator[Path]:
-    """A private folder for normal forms on their way into a commit, gone afterwards."""
-    with tempfile.TemporaryDirectory(dir=private_folder(root / "work")) as folder:
-        yield Path(folder)
+    """A private folder for normal forms on their way into a commit, gone afterwards.
+
+    Whoever has something to put there makes it: on most nights most patients have nothing.
+    """
+    folder = private_folder(root / "work") / secrets.token_hex(8)
+    try:
+        yield folder
+    finally:
+        if folder.is_dir():
+            shutil.rmtree(folder)

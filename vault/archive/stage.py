@@ -194,6 +194,7 @@ class Stage:
 
     def _normal_form(self, source: Path) -> File:
         self._forms += 1
+        self._workspace.mkdir(mode=0o700, exist_ok=True)
         target = self._workspace / f"{self._forms:07}.txt"
         with target.open("xb") as out:
             normal_form(source, out, self._volatile)

@@ -117,13 +117,21 @@ class Database:
                 raise self._too_slow() from None
 
     def _answer(self, statement: Statement, values: Sequence[object]) -> Answer:
-        cursor = self._call(self._opened().cursor)
+        connection = self._opened()
+        cursors: list[pyodbc.Cursor] = []
+
+        def begin() -> list[pyodbc.Row]:
+            cursors.append(connection.cursor())
+            cursors[0].execute(statement.text, *values)
+            return cursors[0].fetchmany(PAGE) if cursors[0].description else []
+
         try:
-            self._call(lambda: cursor.execute(statement.text, *values))
-            columns = tuple(str(column[0]).lower() for column in cursor.description or ())
-            answer = Answer(columns, self._rows(cursor) if columns else [])
+            page = self._call(begin)  # in one call: most answers are one page, and handing over takes its time
+            columns = tuple(str(column[0]).lower() for column in cursors[0].description or ())
+            answer = Answer(columns, self._rows(cursors[0], page))
         except OverdueError:
-            self._cancel(cursor)
+            for cursor in cursors:
+                self._cancel(cursor)
             raise
         except (pyodbc.Error, UnicodeDecodeError, DatabaseError):
             self._roll_back()
@@ -131,10 +139,10 @@ class Database:
         self._roll_back()
         return answer
 
-    def _rows(self, cursor: pyodbc.Cursor) -> list[tuple[object, ...]]:
+    def _rows(self, cursor: pyodbc.Cursor, page: list[pyodbc.Row]) -> list[tuple[object, ...]]:
         rows: list[tuple[object, ...]] = []
         size = 0
-        while page := self._call(lambda: cursor.fetchmany(PAGE)):
+        while page:
             for row in page:
                 rows.append(tuple(row))
                 size += sum(len(value) for value in row if isinstance(value, str | bytes | bytearray))
@@ -143,6 +151,7 @@ class Database:
                     f"the answer is larger than {MOST_ROWS} rows or {MOST_BYTES >> 20} MiB, which can't be right; "
                     "narrow the statement"
                 )
+            page = self._call(lambda: cursor.fetchmany(PAGE)) if len(page) == PAGE else []
         return rows
 
     def _opened(self) -> pyodbc.Connection:
