@@ -12,7 +12,6 @@ from vault.progress import Progress
 from vault.rois.documents import fetch_all, open_store
 from vault.rois.emr_inbox import EmrInbox
 from vault.rois.inbox import Inbox
-from vault.rois.known import Known
 from vault.sync_report import SyncReport
 
 OF_THE_NIGHT = (
@@ -68,7 +67,7 @@ def retrieve_charts(
         if sql.documents:
             progress.start("Fetching documents", len(patients))
             store = open_store(sql.documents, sql.documents_user, sql.documents_password(), sql.timeout)
-            report.failed.extend(fetch_all(store, charts, Known(inbox.folder), patients, held, progress))
+            report.failed.extend(fetch_all(store, charts, patients, held, progress))
     except VaultError as error:
         report.failed.append(Failure("database", str(error)))
     except OSError as error:

@@ -24,7 +24,6 @@ from vault.rois.document_folder import FolderStore
 from vault.rois.documents import fetch_all
 from vault.rois.emr_inbox import EmrInbox
 from vault.rois.inbox import InboxObject
-from vault.rois.known import Known
 
 PATIENT = "P1"
 CONSENT = "documents/7-1/Consent.pdf"
@@ -74,7 +73,7 @@ class Department:
             self.inbox.write_rows(PATIENT, rows, failures)
         if fetch:
             held = held_documents(self.tree.items())
-            fetch_all(FolderStore(str(self.store)), self.inbox, Known(run), [PATIENT], lambda _: held)
+            fetch_all(FolderStore(str(self.store)), self.inbox, [PATIENT], lambda _: held)
         staged = self._dicom(objects, workspace)
         self.anomalies = stage_emr(
             staged, self.tree, self.open, run, PATIENT, workspace, today=today, stale=stale
@@ -277,7 +276,7 @@ def test_a_damaged_inbox_is_a_failure_and_costs_the_dicom_objects_nothing(depart
     department.inbox = None
     run = department.folder / "run-1"
     (run / "emr" / PATIENT).mkdir(parents=True)
-    (run / "emr" / PATIENT / "rows.json").write_text("{")
+    (run / "emr" / PATIENT / "rows.jsonl").write_text("{")
     staged = department.night(None, objects=[plan()], fetch=False)
     assert staged.outcome.added == ["dicom/RTPLAN/1.2.3/1.2.3.1.dcm"]
     assert staged.outcome.failed[0].subject == "database and documents"

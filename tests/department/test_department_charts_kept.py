@@ -22,7 +22,6 @@ from vault.model import PatientOutcome
 from vault.rois.document_folder import FolderStore
 from vault.rois.documents import fetch_all
 from vault.rois.emr_inbox import EmrInbox
-from vault.rois.known import Known
 from vault.rois.sql.fetch import fetch
 
 QUERIES = Path(__file__).parents[2] / "config" / "queries" / "demo.toml"
@@ -51,9 +50,7 @@ class Vault:
         config = configuration(self.folder, connection_string(self.folder), QUERIES)
         fetch(config, inbox, ids, since=datetime(1900, 1, 1), until=now)
         store = FolderStore(str(self.folder / DOCUMENTS))
-        failed = fetch_all(
-            store, inbox, Known(run), ids, lambda each: held_documents(self.trees[each].items())
-        )
+        failed = fetch_all(store, inbox, ids, lambda each: held_documents(self.trees[each].items()))
         assert failed == []
         return {patient_id: self._commit(run, patient_id) for patient_id in ids}
 

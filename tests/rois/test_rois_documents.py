@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samba import missing_samba, samba, stop
 
-from vault.errors import UsageError
+from vault.errors import IntegrityError, UsageError
 from vault.files import CHUNK
 from vault.model import Row
 from vault.names import safe_name
@@ -32,8 +32,7 @@ from vault.rois.documents import (
     names_of,
     open_store,
 )
-from vault.rois.emr_inbox import EmrInbox
-from vault.rois.known import Known, KnownDocument
+from vault.rois.emr_inbox import EmrInbox, KnownDocument
 
 NAME = "2026Q4\\Müller consent.pdf"
 CONTENT = b"%PDF " + b"consent" * 200_000
@@ -241,7 +240,7 @@ class TestShare(DocumentContract):
         store._smb.cut()
         inbox = EmrInbox(tmp_path)
         inbox.write_rows("P1", {"documents": [row("7", NAME)]})
-        assert fetch_all(store, inbox, Known(tmp_path), ["P1"], lambda _: {}) == []
+        assert fetch_all(store, inbox, ["P1"], lambda _: {}) == []
         assert [item.path.read_bytes() for item in inbox.documents("P1")] == [CONTENT]
 
 
@@ -261,7 +260,7 @@ def test_a_server_that_dies_in_mid_document_is_away(tmp_path):
                 list(pieces)
         inbox = EmrInbox(tmp_path)
         inbox.write_rows("P1", {"documents": [row("7", "big")]})
-        failures = fetch_all(store, inbox, Known(tmp_path), ["P1"], lambda _: {})
+        failures = fetch_all(store, inbox, ["P1"], lambda _: {})
     assert [failure.subject for failure in failures] == ["documents"]
     assert list(inbox.documents("P1")) == []
 
@@ -314,43 +313,39 @@ def row(key, file, **more):
 
 @pytest.fixture
 def fetched(tmp_path):
-    """Fetch the documents of one patient; returns the inbox, what is known and the failures of the run."""
+    """Fetch the documents of one patient; returns the inbox and the failures of the run."""
     root = tmp_path / "root"
     root.mkdir()
     (root / "a.pdf").write_bytes(b"one")
     (root / "b.pdf").write_bytes(b"two")
 
     def fetch(*rows, held=None, store=None):
-        inbox, known = EmrInbox(tmp_path / "run"), Known(tmp_path / "run")
+        inbox = EmrInbox(tmp_path / "run")
         inbox.write_rows("P1", {"documents": list(rows)})
-        failures = fetch_all(store or FolderStore(str(root)), inbox, known, ["P1"], lambda _: held or {})
-        return inbox, known, failures
+        failures = fetch_all(store or FolderStore(str(root)), inbox, ["P1"], lambda _: held or {})
+        return inbox, failures
 
     return fetch
 
 
 def test_documents_go_into_the_inbox_under_their_keys(fetched):
-    inbox, known, failures = fetched(row("7/1", "a.pdf"), row("7/2", "b.pdf"))
+    inbox, failures = fetched(row("7/1", "a.pdf"), row("7/2", "b.pdf"))
     assert {(item.key, item.file_name, item.path.read_bytes()) for item in inbox.documents("P1")} == {
         ("7/1", "a.pdf", b"one"),
         ("7/2", "b.pdf", b"two"),
     }
-    assert (known.read("P1"), failures, inbox.failures("P1")) == ({}, [], [])
+    assert (inbox.known("P1"), failures, inbox.failures("P1")) == ({}, [], [])
 
 
 def test_what_the_vault_has_already_is_noted_and_not_kept_again(fetched):
     oid = hashlib.sha1(b"blob 3\0one").hexdigest()
-    inbox, known, _ = fetched(
-        row("7/1", "a.pdf"), row("7/2", "b.pdf"), held={safe_name("7/1"): oid, "x": oid}
-    )
-    assert known.read("P1") == {"7/1": KnownDocument("a.pdf", oid)}
+    inbox, _ = fetched(row("7/1", "a.pdf"), row("7/2", "b.pdf"), held={safe_name("7/1"): oid, "x": oid})
+    assert inbox.known("P1") == {"7/1": KnownDocument("a.pdf", oid)}
     assert [item.key for item in inbox.documents("P1")] == ["7/2"]
 
 
 def test_one_that_fails_costs_the_others_nothing_and_names_nobody(fetched):
-    inbox, _, failures = fetched(
-        row("1", "none.pdf"), row("2", "..\\..\\x"), row("3", "a.pdf"), row("4", None)
-    )
+    inbox, failures = fetched(row("1", "none.pdf"), row("2", "..\\..\\x"), row("3", "a.pdf"), row("4", None))
     assert failures == []
     assert [failure.subject for failure in inbox.failures("P1")] == ["document 1", "document 2", "document 4"]
     assert all(
@@ -360,7 +355,7 @@ def test_one_that_fails_costs_the_others_nothing_and_names_nobody(fetched):
 
 
 def test_a_store_that_goes_away_ends_the_fetch_and_keeps_what_came(fetched, tmp_path):
-    inbox, _, failures = fetched(row("1", "a.pdf"), store=FolderStore(str(tmp_path / "gone")))
+    inbox, failures = fetched(row("1", "a.pdf"), store=FolderStore(str(tmp_path / "gone")))
     assert [failure.subject for failure in failures] == ["documents"]
     assert list(inbox.documents("P1")) == []
 
@@ -393,26 +388,33 @@ class Flickering:
             raise ChangedWhileReadError("changed.")
 
 
+def test_a_patient_whose_repository_is_damaged_costs_the_others_nothing(tmp_path):
+    inbox, patients = EmrInbox(tmp_path / "run"), ["P1", "P2", "P3"]
+    for patient in patients:
+        (tmp_path / f"{patient}.pdf").write_bytes(b"one")
+        inbox.write_rows(patient, {"documents": [row("7/1", f"{patient}.pdf")]})
+
+    def held(patient):
+        if patient == "P2":
+            raise IntegrityError("damaged")
+        return {}
+
+    failures = fetch_all(FolderStore(str(tmp_path)), inbox, patients, held)
+    assert [(failure.subject, failure.reason) for failure in failures] == [("documents", "damaged")]
+    assert [len(list(inbox.documents(patient))) for patient in patients] == [1, 0, 1]
+
+
 def test_of_a_key_in_two_rows_the_first_is_fetched(fetched):
-    inbox, _, _ = fetched(row("1", "a.pdf"), row("1", "b.pdf"))
+    inbox, _ = fetched(row("1", "a.pdf"), row("1", "b.pdf"))
     (document,) = inbox.documents("P1")
     assert document.path.read_bytes() == b"one"
 
 
 @pytest.mark.parametrize(("times", "kept"), [(1, 1), (2, 0)])
 def test_a_document_that_changes_is_read_again_once(fetched, times, kept):
-    inbox, _, _ = fetched(row("1", "a.pdf"), store=Flickering(times))
+    inbox, _ = fetched(row("1", "a.pdf"), store=Flickering(times))
     assert len(list(inbox.documents("P1"))) == kept
     assert len(inbox.failures("P1")) == 1 - kept
-
-
-def test_half_a_note_is_none(tmp_path):
-    known = Known(tmp_path)
-    assert known.read("P1") == {}
-    known.write("P1", {"1": KnownDocument("a", "b")})
-    assert known.read("P1") == {"1": KnownDocument("a", "b")}
-    (tmp_path / "emr" / "P1" / "known.json").write_text('{"1":')
-    assert known.read("P1") == {}
 
 
 MEMORY = """
@@ -421,12 +423,11 @@ from pathlib import Path
 from vault.model import Row
 from vault.rois.documents import fetch_all, open_store
 from vault.rois.emr_inbox import EmrInbox
-from vault.rois.known import Known
 place, user, password, run = sys.argv[1:]
 store, inbox = open_store(place, user, password), EmrInbox(Path(run))
 for size in ("small", "big"):
     inbox.write_rows("P1", {"documents": [Row("documents", {"document_key": size, "file": size})]})
-    assert fetch_all(store, inbox, Known(Path(run)), ["P1"], lambda _: {}) == []
+    assert fetch_all(store, inbox, ["P1"], lambda _: {}) == []
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 print(sorted(item.path.stat().st_size for item in inbox.documents("P1")))
 """

@@ -8,7 +8,7 @@ import pytest
 
 from vault.errors import VaultError
 from vault.model import Failure, Row
-from vault.rois.emr_inbox import EmrInbox, chunks
+from vault.rois.emr_inbox import EmrInbox, KnownDocument, chunks
 
 NASTY = "..\\../ä\x00\n😀"
 
@@ -30,6 +30,22 @@ def test_who_was_not_asked_about_has_no_rows(tmp_path: Path) -> None:
     assert inbox.rows("1") is None
     assert inbox.failures("1") == []
     assert list(inbox.documents("1")) == []
+
+
+def test_what_is_known_stands_behind_the_rows_and_half_a_note_is_none(tmp_path: Path) -> None:
+    inbox, noted = EmrInbox(tmp_path), {"7/1": KnownDocument("line\nbreak", "b")}
+    assert inbox.known("1") == {}
+    inbox.write_rows("1", {"plans": []})
+    assert inbox.known("1") == {}
+    inbox.note_known("1", noted)
+    assert inbox.known("1") == noted
+    assert inbox.rows("1") == {"plans": []}
+    file = tmp_path / "emr" / "1" / "rows.jsonl"
+    file.write_bytes(file.read_bytes()[:-1])
+    assert inbox.known("1") == {}
+    assert inbox.rows("1") == {"plans": []}
+    inbox.write_rows("1", {}, [Failure("history", "why")])
+    assert inbox.known("1") == {}
 
 
 def test_documents_stay_inside_whatever_they_are_called(tmp_path: Path) -> None:
@@ -72,7 +88,7 @@ def test_what_a_power_cut_has_torn_is_told_from_what_is_whole(tmp_path: Path) ->
         inbox.write_rows(patient, {})
         inbox.put_document(patient, "k", "a.txt", [b"whole"])
     inbox.sync()
-    (tmp_path / "emr" / "1" / "rows.json").write_bytes(b"{")
+    (tmp_path / "emr" / "1" / "rows.jsonl").write_bytes(b"{")
     next((tmp_path / "emr" / "1").rglob("content")).write_bytes(b"whol\0")
     assert inbox.patients() == ["2"]
     with pytest.raises(VaultError, match="not whole in the inbox"):

@@ -30,7 +30,6 @@ from vault.rois.document_folder import FolderStore
 from vault.rois.documents import fetch_all
 from vault.rois.emr_inbox import EmrInbox
 from vault.rois.inbox import Inbox
-from vault.rois.known import Known
 from vault.setup import initialize
 from vault.sync import sync
 from vault.sync_report import SyncReport
@@ -131,7 +130,7 @@ documents = "{self.charts / database.DOCUMENTS}"
                 }
                 emr.write_rows(patient_id, answers)
         store = FolderStore(str(self.charts / database.DOCUMENTS))
-        assert fetch_all(store, emr, Known(inbox.folder), patients, kept["held"]) == []
+        assert fetch_all(store, emr, patients, kept["held"]) == []
 
 
 def _text(value: Any) -> str | None:

@@ -28,8 +28,7 @@ from vault.model import Failure, Row
 from vault.names import safe_name
 from vault.normal import document, rows
 from vault.rois.documents import not_retrieved
-from vault.rois.emr_inbox import EmrInbox, InboxDocument
-from vault.rois.known import Known, KnownDocument
+from vault.rois.emr_inbox import EmrInbox, InboxDocument, KnownDocument
 
 IN_MEMORY = 256 << 10
 """Bytes of a normal form that waits in memory for the commit; a longer one waits on disk."""
@@ -74,7 +73,7 @@ def stage_emr(
         if answered is not None:
             night.stage_rows(answered)
             if documents and "documents" in answered:
-                arrived: dict[str, InboxDocument | KnownDocument] = {**Known(folder).read(patient_id)}
+                arrived: dict[str, InboxDocument | KnownDocument] = {**inbox.known(patient_id)}
                 arrived |= {item.key: item for item in inbox.documents(patient_id)}
                 night.stage_documents(answered["documents"], arrived)
     except VaultError as error:  # the inbox is damaged; the DICOM objects are not

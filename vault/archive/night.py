@@ -61,7 +61,8 @@ def commit_night(
 ) -> PatientOutcome:
     """Commit what the inbox holds of one patient; returns the account of it.
 
-    `repository` is the patient's, None where there is none yet: then the first commit makes it. `at_hand` gets the new blobs once they are committed, while the files that they are of still lie there.
+    `repository` is the patient's, None where there is none yet: then the first commit makes it. `at_hand` gets the new
+    blobs once they are committed, while the files that they are of still lie there.
 
     1. Find the commit before this run; a crash after step 4 has left the run's own commit on top of it. Where a
        later run has committed since, what is held is newer than this inbox: it only adds.

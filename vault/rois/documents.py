@@ -8,18 +8,17 @@ known by its key, never by its path: a revised one lies elsewhere.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
 from vault.digests import blob_hash
 from vault.errors import UsageError, VaultError
-from vault.model import Failure, PatientID
+from vault.model import Failure, PatientID, Row
 from vault.names import safe_name
 from vault.progress import Progress, Silent
-from vault.rois.emr_inbox import EmrInbox
-from vault.rois.known import Known, KnownDocument
+from vault.rois.emr_inbox import EmrInbox, KnownDocument
 
 T = TypeVar("T")
 
@@ -125,7 +124,6 @@ def _is_harmless(name: str) -> bool:
 def fetch_all(
     store: DocumentStore,
     inbox: EmrInbox,
-    known: Known,
     patients: Iterable[PatientID],
     held: Callable[[PatientID], Mapping[str, str]],
     progress: Progress | None = None,
@@ -138,14 +136,26 @@ def fetch_all(
     report = progress or Silent()
     failed: list[Failure] = []
     pool = ThreadPoolExecutor(store.AT_ONCE)
+
+    def do(step: Callable[[], None]) -> None:
+        try:
+            step()
+        except DocumentsAwayError:
+            raise
+        except VaultError as error:  # what the inbox has of this patient is damaged; the others' is not
+            failed.append(Failure("documents", str(error)))
+
     try:
+        begun: _Fetching | None = None
         for patient_id in patients:
-            try:
-                _fetch_for(store, inbox, known, patient_id, held, pool)
-            except DocumentsAwayError:
-                raise
-            except VaultError as error:  # what the inbox has of this patient is damaged; the others' is not
-                failed.append(Failure("documents", str(error)))
+            fetching = _Fetching(store, inbox, patient_id)
+            do(lambda: fetching.begin(held, pool))  # noqa: B023  # called at once
+            if begun:  # the next one's documents are read while this one's are accounted for
+                do(begun.finish)
+                report.advance()
+            begun = fetching
+        if begun:
+            do(begun.finish)
             report.advance()
     except DocumentsAwayError as error:
         failed.append(Failure("documents", str(error)))
@@ -155,45 +165,57 @@ def fetch_all(
     return failed
 
 
-def _fetch_for(
-    store: DocumentStore,
-    inbox: EmrInbox,
-    known: Known,
-    patient_id: PatientID,
-    held: Callable[[PatientID], Mapping[str, str]],
-    pool: Executor,
-) -> None:
-    """Fetch one patient's documents; what failed goes to the rows in the inbox, each with its remedy.
+class _Fetching:
+    """One patient's documents on their way.
 
-    What is the same as what the vault has is noted in `known`, and not kept once more. Raises DocumentsAwayError when
-    the store is gone: what was fetched until then stays.
+    What failed goes to the rows in the inbox, each with its remedy. What is the same as what the vault has is noted
+    there, and not kept once more.
     """
-    rows = inbox.rows(patient_id) or {}
-    files = dict[str, str]()
-    for row in rows.get("documents", ()):  # of a key that stands in two rows, the first
-        files.setdefault(row.fields.get("document_key") or "", row.fields.get("file") or "")
-    has = held(patient_id)
-    failures: list[Failure] = []
-    same: dict[str, KnownDocument] = {}
 
-    def fetch(key: str, file: str) -> KnownDocument | Failure | None:
+    def __init__(self, store: DocumentStore, inbox: EmrInbox, patient_id: PatientID) -> None:
+        self._store = store
+        self._inbox = inbox
+        self._patient_id = patient_id
+        self._rows: Mapping[str, Sequence[Row]] = {}
+        self._coming: dict[str, Future[KnownDocument | Failure | None]] = {}
+
+    def begin(self, held: Callable[[PatientID], Mapping[str, str]], pool: Executor) -> None:
+        """Hand the documents that the rows list to `pool`. Raises VaultError when inbox or vault can't be read."""
+        self._rows = self._inbox.rows(self._patient_id) or {}
+        files = dict[str, str]()
+        for row in self._rows.get("documents", ()):  # of a key that stands in two rows, the first
+            files.setdefault(row.fields.get("document_key") or "", row.fields.get("file") or "")
+        has = held(self._patient_id)
+        for key, file in files.items():
+            self._coming[key] = pool.submit(self._fetch, key, file, has.get(safe_name(key)))
+
+    def finish(self) -> None:
+        """Wait for the documents and account for them.
+
+        Raises DocumentsAwayError when the store is gone: what was fetched until then stays.
+        """
+        failures: list[Failure] = []
+        same: dict[str, KnownDocument] = {}
         try:
-            return _fetch(store, inbox, patient_id, key, file, has.get(safe_name(key)))
+            for key, coming in self._coming.items():
+                found = coming.result()
+                if isinstance(found, Failure):
+                    failures.append(found)
+                elif found:
+                    same[key] = found
+        finally:
+            if failures:
+                before = self._inbox.failures(self._patient_id)
+                self._inbox.write_rows(self._patient_id, self._rows, [*before, *failures])
+            self._inbox.note_known(self._patient_id, same)
+
+    def _fetch(self, key: str, file: str, held: str | None) -> KnownDocument | Failure | None:
+        try:
+            return _fetch(self._store, self._inbox, self._patient_id, key, file, held)
         except DocumentsAwayError:
             raise
         except VaultError as error:
             return not_retrieved(key, str(error))
-
-    try:
-        for key, found in zip(files, pool.map(fetch, files, files.values()), strict=True):
-            if isinstance(found, Failure):
-                failures.append(found)
-            elif found:
-                same[key] = found
-    finally:
-        known.write(patient_id, same)
-    if failures:
-        inbox.write_rows(patient_id, rows, [*inbox.failures(patient_id), *failures])
 
 
 def not_retrieved(key: str, why: str) -> Failure:

@@ -1,8 +1,11 @@
 """What the database and the document store said about each patient of one run, kept until it is committed.
 
-    <root>/inbox/<run>/emr/<patient>/rows.json                    rows per query, and what failed
+    <root>/inbox/<run>/emr/<patient>/rows.jsonl                   rows per query, and what failed; in a second line, the
+                                                                  documents that were read and are held already
     <root>/inbox/<run>/emr/<patient>/documents/<key>/content      a document's bytes as received
     <root>/inbox/<run>/emr/<patient>/documents/<key>/name.json    its key and file name; written last
+
+Ten thousand unchanged documents a night would otherwise be written to disk only to be thrown away.
 
 Every name from outside is made safe first. A document without `name.json` did not arrive. Everything is durable once
 `sync` was called; what a power cut before that has torn is told from what is whole.
@@ -11,6 +14,7 @@ Every name from outside is made safe first. A document without `name.json` did n
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +30,8 @@ from vault.model import Failure, PatientID, Row
 from vault.names import safe_name
 
 T = TypeVar("T")
+
+_ROWS = "rows.jsonl"
 
 LARGEST_DOCUMENT = 1 << 30
 """Bytes of the largest document that is kept."""
@@ -44,6 +50,15 @@ class InboxDocument:
     """Its original name, without folders, as the source spells it: never a path of ours."""
     path: Path
     """Where its bytes are."""
+
+
+class KnownDocument(msgspec.Struct, frozen=True):
+    """A document that was read and found to be the one that the vault has."""
+
+    file_name: str
+    """Its name at the source, without folders."""
+    oid: str
+    """Its git blob id, 40 hexadecimal digits."""
 
 
 class _Rows(msgspec.Struct, frozen=True):
@@ -68,7 +83,7 @@ class EmrInbox:
 
     def patients(self) -> list[PatientID]:
         """Everyone of whom rows are here, sorted."""
-        found = (_read_rows(path) for path in self._folder.glob("*/rows.json"))
+        found = (_read_rows(path) for path in self._folder.glob(f"*/{_ROWS}"))
         return sorted(PatientID(rows.patient_id) for rows in found if rows)
 
     def sync(self) -> None:
@@ -79,7 +94,7 @@ class EmrInbox:
     def write_rows(
         self, patient_id: str, rows: Mapping[str, Sequence[Row]], failures: Iterable[Failure] = ()
     ) -> None:
-        """Keep what the database said about a patient; the last call counts.
+        """Keep what the database said about a patient; the last call counts, and forgets what was noted as known.
 
         `rows` has an entry per query that was answered, be it empty. Raises VaultError when it is too much.
         """
@@ -90,14 +105,14 @@ class EmrInbox:
                 f"The database's rows about one patient are more than {LARGEST_ROWS >> 20} MiB, which can't be right: "
                 "check the query set with `vault doctor --queries`."
             )
-        _keep(self._patient(patient_id) / "rows.json", data)
+        _keep(self._patient(patient_id) / _ROWS, data)
 
     def rows(self, patient_id: str) -> dict[str, list[Row]] | None:
         """What the database said: query to rows. A query that failed is absent; None when nobody asked.
 
         Raises VaultError when it was torn by a power cut, or damaged since.
         """
-        path = self._patient(patient_id) / "rows.json"
+        path = self._patient(patient_id) / _ROWS
         if not path.exists():
             return None
         found = _read_rows(path)
@@ -112,8 +127,23 @@ class EmrInbox:
 
     def failures(self, patient_id: str) -> list[Failure]:
         """What the database could not be asked about this patient, and why."""
-        found = _read_rows(self._patient(patient_id) / "rows.json")
+        found = _read_rows(self._patient(patient_id) / _ROWS)
         return found.failures if found else []
+
+    def note_known(self, patient_id: str, documents: Mapping[str, KnownDocument]) -> None:
+        """Note, behind a patient's rows, which documents are known, by key. Raises OSError, also without rows."""
+        if documents:
+            path = self._patient(patient_id) / _ROWS
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW), "ab") as file:
+                file.write(b"\n" + msgspec.json.encode(dict(documents)))
+
+    def known(self, patient_id: str) -> dict[str, KnownDocument]:
+        """What was noted of a patient; nothing where half of it is there, so that the next run retrieves it."""
+        try:
+            noted = (self._patient(patient_id) / _ROWS).read_bytes().partition(b"\n")[2]
+            return msgspec.json.decode(noted, type=dict[str, KnownDocument])
+        except (FileNotFoundError, msgspec.DecodeError):
+            return {}
 
     def put_document(
         self, patient_id: str, document_key: str, file_name: str, source: Iterable[bytes]
@@ -196,8 +226,8 @@ def _read_rows(path: Path) -> _Rows | None:
 
 
 def _decoded(path: Path, kind: type[T]) -> T | None:
-    """What a file says; None where there is none, or it is not whole."""
+    """What the first line of a file says; None where there is none, or it is not whole."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        return msgspec.json.decode(path.read_bytes().partition(b"\n")[0], type=kind)
     except (FileNotFoundError, msgspec.DecodeError):
         return None

@@ -120,13 +120,15 @@ class Database:
         connection = self._opened()
         cursors: list[pyodbc.Cursor] = []
 
-        def begin() -> list[pyodbc.Row]:
+        def begin() -> list[
+            pyodbc.Row
+        ]:  # one call: most answers are one page, and handing over takes its time
             cursors.append(connection.cursor())
             cursors[0].execute(statement.text, *values)
             return cursors[0].fetchmany(PAGE) if cursors[0].description else []
 
         try:
-            page = self._call(begin)  # in one call: most answers are one page, and handing over takes its time
+            page = self._call(begin)
             columns = tuple(str(column[0]).lower() for column in cursors[0].description or ())
             answer = Answer(columns, self._rows(cursors[0], page))
         except OverdueError:
