@@ -14,21 +14,33 @@ from cli.text import columns, printable
 
 if TYPE_CHECKING:
     from vault.config import Config
-    from vault.doctor import Check
+    from vault.doctor.check import Check
+
+PARTS = ("computer", "rois", "database", "share", "mail")
 
 
 @click.command()
+@click.argument("parts", nargs=-1, type=click.Choice(PARTS), metavar="[PART]...")
 @click.option(
     "--queries", is_flag=True, help="Run each statement of the query set, and show its first rows masked."
 )
 @click.option(
-    "--patient", metavar="ID", help="Whom statements about one patient ask for. Default: one of the census."
+    "--patient",
+    metavar="ID",
+    help="Whom to ask for, of the ROIS and of its database. Default: one of the census.",
 )
 @click.pass_obj
-def doctor(context: Context, queries: bool, patient: str | None) -> None:
-    """Try the mail servers and the database of the ROIS: driver, connection, query set and, with --queries, statements.
+def doctor(context: Context, parts: tuple[str, ...], queries: bool, patient: str | None) -> None:
+    """Try everything that a night needs, and say the fix for what fails; or only PART.
 
-    No mail is sent. Nothing is written, here or there. What could name a person is shown by its shape only. Exit code
+    \b
+    computer  disk, clock, keys
+    rois      DICOM: port, census, query, and the retrieval of one object, which is not kept
+    database  driver, connection, query set; with --queries, its statements
+    share     whether it can be reached (`vault share check` tries writing)
+    mail      the servers, and the recipients' certificates
+
+    No mail is sent. Nothing is kept, here or there. What could name a person is shown by its shape only. Exit code
     1 says that something failed.
     """
     import hooks
@@ -39,7 +51,10 @@ def doctor(context: Context, queries: bool, patient: str | None) -> None:
     patient_id = context.patient_id(patient) if patient else None
     with network(hooks.plugins(config), config):
         checks = []
-        for check in _checks(config, queries=queries or patient is not None, patient_id=patient_id):
+        tried = _checks(
+            config, set(parts or PARTS), queries=queries or patient is not None, patient_id=patient_id
+        )
+        for check in tried:
             checks.append(check)
             if not context.json:
                 click.echo(_shown(check))
@@ -48,17 +63,40 @@ def doctor(context: Context, queries: bool, patient: str | None) -> None:
     context.exit(ExitCode.DONE if all(check.ok for check in checks) else ExitCode.FAILED)
 
 
-def _checks(config: Config, *, queries: bool, patient_id: str | None) -> Iterator[Check]:
-    from vault.doctor import check_database, check_queries
-    from vault.doctor_mail import check_mail
+def _checks(config: Config, parts: set[str], *, queries: bool, patient_id: str | None) -> Iterator[Check]:
+    from vault.model import PatientID
+
+    now = datetime.now(UTC)
+    if "computer" in parts:
+        from vault.doctor.computer import check_computer
+
+        yield from check_computer(config, now=now)
+    if "rois" in parts:
+        from vault.doctor.rois import check_rois
+
+        today = now.astimezone(ZoneInfo(config.site.timezone)).date()
+        yield from check_rois(config, today=today, patient_id=PatientID(patient_id) if patient_id else None)
+    if "database" in parts:
+        yield from _database(config, now, queries=queries, patient_id=patient_id)
+    if "share" in parts:
+        from vault.doctor.share import check_share
+
+        yield check_share(config)
+    if "mail" in parts:
+        from vault.doctor.mail import check_mail
+
+        yield from check_mail(config, now=now)
+
+
+def _database(config: Config, now: datetime, *, queries: bool, patient_id: str | None) -> Iterator[Check]:
+    from vault.doctor.database import check_database, check_queries
     from vault.model import PatientID
 
     found = list(check_database(config))
     yield from found
     if queries and all(check.ok for check in found):
-        now = datetime.now(ZoneInfo(config.site.timezone)).replace(tzinfo=None)
-        yield from check_queries(config, now=now, patient_id=PatientID(patient_id) if patient_id else None)
-    yield from check_mail(config, now=datetime.now(UTC))
+        local = now.astimezone(ZoneInfo(config.site.timezone)).replace(tzinfo=None)
+        yield from check_queries(config, now=local, patient_id=PatientID(patient_id) if patient_id else None)
 
 
 def _shown(check: Check) -> str:

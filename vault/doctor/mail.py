@@ -1,4 +1,4 @@
-"""Try what the mail needs, before the night: the server and its account, the recipients' keys, where answers arrive."""
+"""Try what the mail needs: the server and its account, the recipients' keys, where answers arrive."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from vault.config import Config, Mail, MailRecipient
-from vault.doctor import Check
+from vault.doctor.check import Check
 from vault.errors import VaultError
 from vault.mail import outbox
 from vault.mail.inbox import open_inbox

@@ -1,4 +1,4 @@
-"""`vault doctor`: what a night needs is tried, what fails has its fix, and nobody's name is shown."""
+"""`vault doctor database`: what a night needs of it is tried, what fails has its fix, and nobody's name is shown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sql_kit import BASE
 from cli.main import main
 from vault.department.database import connection_string, write
 from vault.department.patients import cast
-from vault.doctor import hint, masked
+from vault.doctor.database import hint, masked
 
 pytestmark = pytest.mark.system
 
@@ -40,7 +40,7 @@ def toml(folder: Path, connection: str, queries: str, extra: str = "") -> Path:
 
 
 def doctor(path: Path, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, str]:
-    code = main(["-c", str(path), "doctor", *options])
+    code = main(["-c", str(path), "doctor", "database", *options])
     said = capsys.readouterr()
     assert "Traceback" not in said.err
     return code, said.out + said.err
@@ -82,7 +82,7 @@ def test_plainly_it_tries_the_connection_alone(
 
 def test_as_json(department: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = toml(tmp_path, connection_string(department), DEMO.read_text("utf-8"))
-    assert main(["-c", str(path), "--json", "doctor", "--patient", "DEMO-002"]) == 0
+    assert main(["-c", str(path), "--json", "doctor", "database", "--patient", "DEMO-002"]) == 0
     checks = json.loads(capsys.readouterr().out)["checks"]
     (plans,) = [check for check in checks if check["name"] == "query plans"]
     assert plans["ok"]
@@ -153,15 +153,28 @@ def test_a_wrong_password(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "Check UID in [rois.sql] connection" in said
 
 
-def test_without_a_database(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_not_configured_is_off(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "vault.toml"
     path.write_text(BASE.replace('source = "sql"', 'patients = ["1"]'))
-    code, said = doctor(path, capsys)
-    assert code == 0
-    assert said == (
+    assert main(["-c", str(path), "doctor", "database", "share", "mail"]) == 0
+    assert capsys.readouterr().out == (
         "off     database: [rois.sql] is not in vault.toml: no prescriptions, documents, history\n"
+        "off     share: [share] is not in vault.toml: no encrypted copy leaves this computer\n"
         "off     mail: [mail] is not in vault.toml: nobody is told what a night found\n"
     )
+
+
+def test_without_a_part_all_are_tried(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "vault.toml"
+    path.write_text(BASE.replace('source = "sql"', 'patients = ["1"]').replace("port = 104", "port = 1"))
+    assert main(["-c", str(path), "--json", "doctor"]) == 1
+    found = {check["name"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
+    assert list(found) == [
+        "disk", "clock", "signing key", "identity", "pseudonym key",
+        "receiver", "census", "ROIS", "database", "share", "mail",
+    ]  # fmt: skip
+    assert not found["ROIS"]["ok"]
+    assert "127.0.0.1:1" in found["ROIS"]["text"]
 
 
 def values() -> Iterator[tuple[str, str | None, str]]:

@@ -12,8 +12,8 @@ from mail_kit import Recorder, message
 
 from vault import config
 from vault.config import Config, Mail, MailRecipient
-from vault.doctor import Check
-from vault.doctor_mail import check_mail
+from vault.doctor.check import Check
+from vault.doctor.mail import check_mail
 from vault.mail import outbox
 from vault.mail.transport import Letter, RefusedError
 

@@ -1,7 +1,7 @@
-"""Try what a night will need, before the night: the database, its query set, and each of its statements.
+"""Try the database of the ROIS, the query set, and each of its statements.
 
-Nothing is kept and nothing is written. Rows are shown with whatever could name a person masked: letters as x, digits as
-9, so that a column still shows what it holds.
+Rows are shown with whatever could name a person masked: letters as x, digits as 9, so that a column still shows what
+it holds.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from vault.config import Config
+from vault.doctor.check import Check
 from vault.errors import ConfigError, DatabaseError, VaultError
 from vault.model import Failure, PatientID, Row
 from vault.rois.sql import queries as query_sets
@@ -98,22 +98,6 @@ _HINTS = (
     ),
 )
 """Part of a driver's message, and what to do about it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was tried."""
-
-    name: str
-    ok: bool
-    text: str
-    """What was found, or what is wrong."""
-    fix: str = ""
-    columns: tuple[str, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
-    """The first rows of a statement, masked."""
-    off: bool = False
-    """Not there, and need not be."""
 
 
 def check_database(config: Config) -> Iterator[Check]:
