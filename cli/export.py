@@ -66,7 +66,7 @@ def export(context: Context, patients: tuple[str, ...], everybody: bool, to: Pat
 
 def _requests(config: Config, patients: list[str], at: str | None) -> tuple[list[Request], list[Exported]]:
     """What to export, and a failed result for each patient that the vault does not have or can't open."""
-    from vault.archive.repository import PatientRepository, all_repositories
+    from vault.archive.repository import PatientRepository, all_repositories, no_such_patient
     from vault.emergency.plan import Exported, Request
     from vault.errors import IntegrityError
     from vault.model import Failure
@@ -88,13 +88,12 @@ def _requests(config: Config, patients: list[str], at: str | None) -> tuple[list
             failed.append(Exported(patient, failures=[Failure("", str(error))], integrity=False))
             continue
         if repository is None:
-            reason = "The vault has no such patient; `vault status` lists those it has."
+            reason = str(no_such_patient(config.vault.root, patient))
             failed.append(Exported(patient, failures=[Failure("", reason)]))
         else:
             requests.append(Request(repository, at))
     if not requests and not any(not exported.integrity for exported in failed):
-        names = ", ".join(exported.patient_id for exported in failed)
-        raise UsageError(f"The vault does not have {names}; `vault status` lists the patients that it has.")
+        raise UsageError("\n".join(failure.reason for exported in failed for failure in exported.failures))
     return requests, failed
 
 

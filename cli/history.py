@@ -13,7 +13,6 @@ import click
 
 from cli.context import Context
 from cli.text import minute, printable
-from vault.errors import UsageError
 
 if TYPE_CHECKING:
     from vault.archive.history import CommitInfo
@@ -25,14 +24,13 @@ SHORT = 10
 
 def patient_history(context: Context, patient: str) -> tuple[PatientRepository, str]:
     """Return a patient's repository and the last commit in it; raises UsageError when the vault has none."""
-    from vault.archive.repository import PatientRepository
+    from vault.archive.repository import PatientRepository, no_such_patient
 
-    repository = PatientRepository.open(context.config().vault.root, context.patient_id(patient))
+    root = context.config().vault.root
+    repository = PatientRepository.open(root, context.patient_id(patient))
     tip = repository.tip() if repository else None
     if repository is None or tip is None:
-        raise UsageError(
-            f"There is no patient {printable(patient)!r} in this vault. `vault status` lists those it has."
-        )
+        raise no_such_patient(root, patient)
     return repository, tip
 
 

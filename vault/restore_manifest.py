@@ -6,11 +6,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vault.archive import signing
-from vault.errors import ConfigError, IntegrityError, ShareError, VaultError
+from vault.errors import ConfigError, IntegrityError, ShareError, UsageError, VaultError
 from vault.files import private_folder, write_file
 from vault.model import Failure
 from vault.share import layout, manifest
 from vault.share.backend import ShareUnavailableError
+from vault.share.envelope import OtherIdentityError
 from vault.share.fetch import Fetcher
 from vault.share.manifest import Manifest
 from vault.share.needed import manifests
@@ -67,8 +68,8 @@ NOTHING_NAMED = Trust()
 def find(fetcher: Fetcher, workspace: Path, trust: Trust, failed: list[Failure]) -> Found:
     """Return the newest manifest that can be used; newer ones that can't are noted in `failed`.
 
-    Raises ShareError when the share has none or is away, IntegrityError when no manifest can be used, or when nothing
-    says which of two signers is the vault.
+    Raises ShareError when the share has none or is away, UsageError when none is for these identities, IntegrityError
+    when no manifest can be used, or when nothing says which of two signers is the vault.
     """
     if trust.signers is not None:
         _own(trust.signers)  # or a slip of the hand would be told as damage of every manifest
@@ -78,7 +79,7 @@ def find(fetcher: Fetcher, workspace: Path, trust: Trust, failed: list[Failure])
             f"the share {fetcher.share.place} holds no manifest, so nobody can say what it should hold: is it the "
             f"right folder (the one that has {layout.ROOT}/)?"
         )
-    first = ""
+    first, closed = "", True
     for name in names:
         try:
             found = _open(fetcher, name, workspace, trust)
@@ -86,11 +87,17 @@ def find(fetcher: Fetcher, workspace: Path, trust: Trust, failed: list[Failure])
             raise
         except VaultError as error:
             first = first or str(error)
+            closed = closed and isinstance(error, OtherIdentityError)
             failed.append(Failure(name, f"can't be used, so an older state is restored: {error}"))
             continue
         if trust == NOTHING_NAMED:
             _check_one_signer(fetcher, names[names.index(name) + 1 :], workspace, found)
         return found if not first else replace(found, damaged=True)
+    if closed:
+        raise UsageError(
+            f"the {len(names)} manifests on the share {fetcher.share.place} are not encrypted to this identity: name "
+            "another one from the safe"
+        )
     raise IntegrityError(
         f"none of the {len(names)} manifests on the share {fetcher.share.place} can be used; the newest: {first}. "
         "Try another identity from the safe, then another copy of the share"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from vault.archive.blobs import Blob, Bytes, File, hash_file
 from vault.archive.objects import sha256
-from vault.archive.repository import PatientRepository, all_repositories
+from vault.archive.repository import PatientRepository, all_repositories, no_such_patient
 from vault.archive.signing import Signer, allowed_keys
 from vault.errors import IntegrityError, UsageError, VaultError
 
@@ -436,6 +436,31 @@ def test_repositories_are_listed_and_checked(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder to another user")
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("demo-002", " is it 'DEMO-002'?"),
+        ("DEMO-02", " is it 'DEMO-002'?"),
+        ("DEMO 002", " is it 'DEMO-002'?"),
+        ("4711", " is it '0004711'?"),
+        ("DEMO-003", ""),
+        ("0004712", ""),
+        ("DEMO-0020", ""),
+        ("--", ""),
+    ],
+)
+def test_a_patient_under_another_spelling_is_named_and_never_another_patient(
+    tmp_path: Path, asked: str, meant: str
+) -> None:
+    for patient_id in ("DEMO-002", "0004711", "Ünal\x1b[31m"):
+        PatientRepository.create(tmp_path, patient_id)
+    said = str(no_such_patient(tmp_path, asked))
+    assert said == (
+        f"There is no patient {asked!r} in this vault{':' if meant else '.'}{meant} `vault status` lists those it has."
+    )
+    assert "\x1b" not in str(no_such_patient(tmp_path, "ünal[31m"))
+
+
 def test_another_users_archive_is_refused_with_the_remedy(repository: PatientRepository) -> None:
     os.chown(repository.path, 65534, 65534)
     with pytest.raises(VaultError, match="run vault as the user who owns"):

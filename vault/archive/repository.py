@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from vault.archive import layout, sums
 from vault.archive.bare import BareRepository, Edits
 from vault.archive.objects import sha256
 from vault.archive.signing import Signer
-from vault.errors import DAMAGED, IntegrityError, VaultError
+from vault.errors import DAMAGED, IntegrityError, UsageError, VaultError
 from vault.files import write_file
 from vault.model import Failure
 from vault.names import safe_name
@@ -137,6 +138,24 @@ def all_repositories(root: Path, damaged: list[Failure] | None = None) -> Iterat
             if damaged is None:
                 raise
             damaged.append(Failure(path.name, str(error)))
+
+
+def no_such_patient(root: Path, patient_id: str) -> UsageError:
+    """What to say where the vault has no repository of a patient; names whom it has under another spelling.
+
+    Only case, punctuation and zeros may differ: with one digit changed it would be some other patient.
+    """
+    wanted = _spelling(patient_id)
+    ids = (repository.patient_id for repository in all_repositories(root, []))
+    like = " or ".join(repr(each) for each in ids if _spelling(each) == wanted)
+    hint = f": is it {like}?" if like else "."
+    return UsageError(
+        f"There is no patient {patient_id!r} in this vault{hint} `vault status` lists those it has."
+    )
+
+
+def _spelling(patient_id: str) -> str:
+    return re.sub(r"\W", "", re.sub(r"0+(?=\d)", "", patient_id.casefold()))
 
 
 def _path(root: Path, patient_id: str) -> Path:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from vault.archive import summary
 from vault.archive.ledger import Ledger
-from vault.archive.repository import PatientRepository
+from vault.archive.repository import PatientRepository, no_such_patient
 from vault.archive.signing import Signer
 from vault.config import Config
 from vault.errors import UsageError, VaultError
@@ -28,7 +28,7 @@ def hold(config: Config, patient_id: PatientID, *, held: bool, reason: str, now:
     """
     repository = PatientRepository.open(config.vault.root, patient_id)
     if repository is None:
-        raise UsageError(f"The vault has no patient {patient_id}; `vault status` lists those it has.")
+        raise no_such_patient(config.vault.root, patient_id)
     _check(reason, _names(repository))
     pseudonym = Pseudonyms.load(config.vault.pseudonym_key).of(patient_id)
     ledger = _ledger(config)

@@ -27,6 +27,10 @@ _NONCE = 16  # precedes the payload
 _MAC_LINE = b"\n--- "  # begins the header's last line; no other line of a header can begin so
 
 
+class OtherIdentityError(IntegrityError):
+    """An envelope that is closed to these identities, as far as its header tells."""
+
+
 class Readable(Protocol):
     """What gives bytes in pieces and ends with none."""
 
@@ -133,8 +137,9 @@ def decrypt(source: Readable, target: Writable, identities: Identities) -> int:
     """Decrypt the envelope that is all of `source` into `target`; returns how many bytes of plaintext it holds.
 
     What was written counts only if this returns: a damaged envelope may give its beginning away before the damage is
-    met. Raises IntegrityError when it is damaged, cut off or not for these identities, and what source or target
-    raised. The library begins a header anew with every byte that it lacks, and knows no end: ours is looked at first.
+    met. Raises OtherIdentityError when it is not for these identities, IntegrityError when it is damaged or cut off,
+    and what source or target raised. The library begins a header anew with every byte that it lacks, and knows no end:
+    ours is looked at first.
     """
     reader, writer = _GuardedReader(source), _Counted(target)
     reader.look()
@@ -145,19 +150,15 @@ def decrypt(source: Readable, target: Writable, identities: Identities) -> int:
         failed = writer.error or reader.error
         if failed is not None:
             raise failed from None
-        raise IntegrityError(_reason(error)) from error
+        if "No matching keys" in str(error):
+            raise OtherIdentityError("it is not encrypted to this identity") from error
+        raise IntegrityError("it is damaged or not whole: age can't decrypt it") from error
     for failed in (writer.error, reader.error):
         if failed is not None:
             raise failed
     if writer.count != plaintext_size(reader.count - header_size(reader.head)):
         raise IntegrityError("an encrypted file did not give as many bytes as its length says")
     return writer.count
-
-
-def _reason(error: Exception) -> str:
-    if "No matching keys" in str(error):
-        return "it is not encrypted to this identity"
-    return "it is damaged or not whole: age can't decrypt it"
 
 
 def plaintext_size(payload: int) -> int:
