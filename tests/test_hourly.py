@@ -424,6 +424,17 @@ def test_one_patients_failure_stops_nobody_else(today: Day) -> None:
     assert status(today.vault.config).unfinished_hours == []
 
 
+def test_a_repository_that_is_gone_gets_no_new_history(today: Day) -> None:
+    today.night(at(2))
+    today.treat(ANNA, 8)
+    shutil.rmtree(today.vault.folder / "repos" / f"{ANNA.patient_id}.git")
+    report = today.hour(at(9))
+    assert report.exit_code is ExitCode.INTEGRITY
+    (failure,) = report.patients[ANNA.patient_id].failed
+    assert "the history is gone from this computer" in failure.reason
+    assert PatientRepository.open(today.vault.folder, ANNA.patient_id) is None
+
+
 def test_an_interrupted_run_that_is_finished_late_does_not_undo_a_later_one(
     today: Day, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,6 +37,7 @@ from vault.hourly_report import HourlyReport, HourOutcome
 from vault.hourly_summary import appointments_on, lay_out, summarize
 from vault.keys import Pseudonyms
 from vault.lock import run_lock
+from vault.lost import LOST, lost
 from vault.model import Failure, PatientID, RunID
 from vault.names import safe_name
 from vault.procedure import began, close_what_a_crash_left_open, disk_refused, guests, new_run, tidy
@@ -253,8 +254,15 @@ class _Hourly:
         hour = Hour(self._config, report.run, report.as_of, self._signer)
         patients = arrived.patients()
         self._progress.start("Committing", len(patients))
+        gone = lost(self._root, self._ledger, self._pseudonyms, patients)
+        for each in gone:
+            failure = Failure("", f"could not be committed: {LOST}")
+            report.patients.setdefault(each, HourOutcome()).failed.append(failure)
+            report.integrity = True
         done = [
-            patient_id for patient_id in patients if self._commit_patient(hour, arrived, patient_id, report)
+            each
+            for each in patients
+            if each not in gone and self._commit_patient(hour, arrived, each, report)
         ]
         report.anomalies.extend(arrived.objects.refusals())
         try:

@@ -19,7 +19,7 @@ import pluggy
 from vault.archive import hours
 from vault.archive.ledger import Ledger
 from vault.archive.repository import FOLDER, PatientRepository
-from vault.archive.signing import allowed_keys
+from vault.archive.signing import Signer, allowed_keys
 from vault.archive.swap import exchange
 from vault.audit import ledger as recorded_by
 from vault.audit.findings import Finding
@@ -110,6 +110,34 @@ def repair(
             return Repaired(True, wanted, aside)
         finally:  # also of a repair that was killed: what is there is the share's, and nothing but a copy
             shutil.rmtree(root / _WORK, ignore_errors=True)
+
+
+def give_up(config: Config, patient_id: PatientID, *, now: datetime) -> Path | None:
+    """Let the next run begin a new history of a patient, and record that; returns where a damaged one was set aside.
+
+    Raises UsageError for a patient whom the ledger does not know or who was pruned, or whose repository is whole,
+    LockedError when a run is at work.
+    """
+    root = config.vault.root
+    with run_lock(root):
+        wanted = _recorded(config, patient_id)
+        path = root / FOLDER / f"{safe_name(patient_id)}.git"
+        if not _wrong(config, patient_id, path, wanted):
+            raise UsageError(
+                "Nothing is wrong with this patient's repository, so there is nothing to give up."
+            )
+        run = new_run(now)
+        pseudonym = Pseudonyms.load(config.vault.pseudonym_key).of(patient_id)
+        event = {"run": run, "event": "given up", "when": now.isoformat(), "patients": {pseudonym: wanted}}
+        ledger = Ledger(root, Signer.load(config.vault.signing_key), allowed_signers=_signers(config))
+        ledger.append("repairs", run, event, when=now)
+        if not path.exists():
+            return None
+        aside = private_folder(root / DAMAGED) / f"{run}-{path.name}"
+        path.rename(aside)
+        sync_folder(path.parent)
+        sync_folder(aside.parent)
+        return aside
 
 
 def _signers(config: Config) -> Path:

@@ -16,8 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from copy import deepcopy
 from datetime import date, datetime, timedelta
-from itertools import islice
+from itertools import chain, islice
 from pathlib import PurePosixPath
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -32,7 +33,7 @@ from vault.archive.repository import PatientRepository
 from vault.archive.signing import Signer
 from vault.archive.stage import objects_in
 from vault.charts import retrieve_charts
-from vault.commit import Job, Sealing, commit_patients
+from vault.commit import Committed, Job, Sealing, commit_patients
 from vault.compare.anomaly.counts import Tally
 from vault.compare.anomaly.measures import OF_ONE, judge
 from vault.config import Config
@@ -41,6 +42,7 @@ from vault.errors import IntegrityError, VaultError
 from vault.events import network
 from vault.keys import Pseudonyms, read_pseudonym_key
 from vault.lock import run_lock
+from vault.lost import LOST, lost
 from vault.mail.night import queue_digests, tell_that_the_night_failed
 from vault.model import Anomaly, Failure, ObjectKey, PatientID, PatientOutcome, RunID
 from vault.normal.volatile import extended
@@ -228,7 +230,13 @@ class _Sync:
         tallies: dict[str, Tally] = {}
         self._progress.start("Comparing and committing", len(arrived))
         report.patients.update({patient_id: PatientOutcome() for patient_id in arrived})
-        for result in commit_patients(self._job(inbox, report.run, resumed=resumed), arrived):
+        gone = lost(self._root, self._ledger, self._pseudonyms, arrived)
+        without = PatientOutcome(failed=[Failure("", f"could not be committed: {LOST}")])
+        held_back = [Committed(each, deepcopy(without), integrity=True) for each in sorted(gone)]
+        others = [each for each in arrived if each not in gone]
+        for result in chain(
+            held_back, commit_patients(self._job(inbox, report.run, resumed=resumed), others)
+        ):
             report.patients[result.patient_id] = result.outcome
             report.integrity |= result.integrity
             if result.tally is not None:

@@ -114,6 +114,17 @@ def test_where_a_disk_exchanges_no_names_it_heals_all_the_same(place, monkeypatc
     assert len(list((place.root / "damaged").iterdir())) == 1
 
 
+def test_a_damaged_one_that_is_given_up_is_set_aside(place):
+    damage(place.root / "repos" / "A.git")
+    was = {each.name: each.read_bytes() for each in (place.root / "repos/A.git").glob("objects/pack/*")}
+    done = place.made.command("repair", "A", "--begin-anew")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (place.root / "repos" / "A.git").exists()
+    (aside,) = (place.root / "damaged").iterdir()
+    assert {each.name: each.read_bytes() for each in aside.glob("objects/pack/*")} == was
+    assert not [each for each in full(place).findings if each.subject in {"repos", "ledger.git"}]
+
+
 def test_nobody_is_invented(place):
     done = repair(place, "nobody")
     assert done.returncode == 2

@@ -208,6 +208,47 @@ def test_a_damaged_repository_stops_no_other_patient(orthanc, tmp_path):
     failed = [key for key, entry in report["patients"].items() if entry["failed"]]
     assert failed == ["99999999"]
     assert "could not be committed" in reasons(report)[0]
+    heal(vault, "99999999")
+
+
+def heal(vault, patient):
+    """After a night without a commit of a patient the audit sees why, the repair heals, the next night goes."""
+    assert vault.command("audit").returncode == 4
+    done = vault.command("repair", patient, "--from-share", "--identity", vault.folder / "keys/identity.txt")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "is healed" in done.stdout
+    report, _ = night(vault, 0)
+    assert not any(reasons(report))
+    assert not any(report["patients"][patient][what] for what in ("added", "changed", "removed"))
+    assert vault.command("audit", "--full").returncode == 0
+
+
+def test_a_repository_that_is_gone_is_no_new_patient(orthanc, tmp_path):
+    vault = TestVault(tmp_path / "vault", orthanc, peers.patients_in(peers.loadable()))
+    night(vault, 0)
+    shutil.rmtree(vault.folder / "repos" / "99999999.git")
+    for _ in range(2):  # the second night does not take the first for the patient's first
+        report, _ = night(vault, 4)
+        failed = [key for key, entry in report["patients"].items() if entry["failed"]]
+        assert failed == ["99999999"]
+        assert "the history is gone from this computer" in reasons(report)[0]
+        assert not (vault.folder / "repos" / "99999999.git").exists()
+    heal(vault, "99999999")
+
+
+def test_a_history_that_nobody_has_any_more_is_given_up_by_a_person(orthanc, tmp_path):
+    vault = TestVault(tmp_path / "vault", orthanc, ALONE)
+    night(vault, 0)
+    assert vault.command("repair", *ALONE, "--begin-anew").returncode == 2  # nothing is wrong
+    assert vault.command("repair", *ALONE).returncode == 2
+    shutil.rmtree(vault.folder / "repos" / "99999999.git")
+    night(vault, 4)
+    done = vault.command("repair", *ALONE, "--begin-anew")
+    assert done.returncode == 0, done.stderr
+    report, _ = night(vault, 0)
+    assert report["resumed"]
+    assert vault.command("audit", "--full").returncode == 0
+    assert vault.command("diff", *ALONE).returncode == 0
 
 
 def test_no_name_in_what_is_logged_or_shared(orthanc, tmp_path):

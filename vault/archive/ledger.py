@@ -21,7 +21,7 @@ from vault.archive.blobs import Bytes
 from vault.archive.signing import Signer
 from vault.errors import DAMAGED, IntegrityError, VaultError
 
-KINDS = ("runs", "hourly", "verdicts", "alarms", "prunes", "holds", "emergencies")
+KINDS = ("runs", "hourly", "verdicts", "alarms", "prunes", "holds", "emergencies", "repairs")
 """Folders of the ledger, one per kind of event."""
 
 ATTEMPTS = 5

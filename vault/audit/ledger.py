@@ -145,7 +145,7 @@ def _missing(pseudonym: str, interrupted: bool) -> Finding:
         level,
         "repos",
         f"what the ledger has (pseudonym {pseudonym}) is not here, and no pruning says so",
-        "If somebody removed or damaged the repository, bring it back with `vault restore`.",
+        "If somebody removed or damaged the repository, `vault repair PATIENT --from-share` brings it back.",
     )
 
 
@@ -161,9 +161,15 @@ def _apply(path: str, event: Mapping[str, Any], result: Recorded, open_prunes: s
     if kind in {"runs", "hourly"}:
         branch = "main" if kind == "runs" else hours.BRANCH
         for pseudonym, entry in event["patients"].items():
-            result.tips.setdefault(pseudonym, {})[branch] = entry["new_commit"]
+            if entry[
+                "new_commit"
+            ]:  # none is of a patient who could not be committed: what was there still counts
+                result.tips.setdefault(pseudonym, {})[branch] = entry["new_commit"]
         if event.get("overview"):
             result.tips.setdefault(OVERVIEW, {})[branch] = event["overview"]
+    elif kind == "repairs":  # a history that was given up
+        for pseudonym in event["patients"]:
+            result.tips[pseudonym] = {}
     elif kind == "prunes" and event["event"] == "intent":
         open_prunes.add(event["run"])
     elif kind == "prunes" and event["event"] == "done":
