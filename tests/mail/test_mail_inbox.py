@@ -187,6 +187,7 @@ def test_where_messages_go_on_servers_with_folders_below_inbox_only(tmp_path: Pa
 @pytest.mark.parametrize(
     "lie",
     [
+        {"UID SEARCH": b"* SEARCH " + b"9" * 5000 + b"\r\n"},
         {"UID SEARCH": b"* SEARCH " + b"1 " * 200 + b"nonsense {99999999999}\r\n"},
         {**SIZE, "UID FETCH 1 (BODY": b"* 1 FETCH (UID 1 BODY[]<0> {99999999999}\r\n" + b"x" * 100},
         {**SIZE, "UID FETCH 1 (BODY": b"* 1 EXISTS\r\n" * 3_000_000},
@@ -194,7 +195,7 @@ def test_where_messages_go_on_servers_with_folders_below_inbox_only(tmp_path: Pa
         {"CAPABILITY": b"\xff\xfe\r\n"},
         {"SELECT": b"* NO [ALERT] " + b"x" * 900_000 + b"\r\n"},
     ],
-    ids=["search", "literal", "talk", "login", "capability", "alert"],
+    ids=["uid", "search", "literal", "talk", "login", "capability", "alert"],
 )
 def test_lies_end_the_visit_in_bounded_time_and_memory(tmp_path: Path, lie: dict[str, bytes]) -> None:
     with server(scripted(lie)) as port:
@@ -232,6 +233,22 @@ def test_a_visit_ends_even_when_each_reply_comes_in_time(
 
     with server(drip) as port, pytest.raises(UnavailableError):
         read_all(settings(tmp_path, port))
+
+
+def test_a_visit_ends_even_when_a_line_comes_byte_by_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imap, "VISIT", 0.5)
+
+    def drip(connection: socket.socket) -> None:
+        for _ in range(100):
+            connection.sendall(b"*")
+            time.sleep(0.1)
+
+    started = time.monotonic()
+    with server(drip) as port, pytest.raises(UnavailableError):
+        read_all(settings(tmp_path, port))
+    assert time.monotonic() - started < 5
 
 
 def test_no_password_goes_out_without_tls(tmp_path: Path) -> None:

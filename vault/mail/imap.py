@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import imaplib
 import re
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -37,9 +39,22 @@ _SIZE = re.compile(rb"RFC822\.SIZE (\d{1,12})")
 class _Bounds:
     """What one connection may still say."""
 
-    def __init__(self) -> None:
+    def __init__(self, client: imaplib.IMAP4) -> None:
         self._ends = time.monotonic() + VISIT
         self._left = LARGEST + MOST_TALK
+        self._client = client
+        self._timer = threading.Timer(VISIT, self._cut)  # a line that comes byte by byte never times out
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _cut(self) -> None:
+        """End the visit, whatever is being read."""
+        with suppress(OSError, AttributeError):  # there may be no connection yet
+            self._client.sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """The visit is over."""
+        self._timer.cancel()
 
     def next_command(self) -> None:
         """Begin to count anew."""
@@ -56,7 +71,7 @@ class _Plain(imaplib.IMAP4):
     """A connection that begins in clear."""
 
     def open(self, host: str = "", port: int = 143, timeout: float | None = None) -> None:
-        self.bounds = _Bounds()
+        self.bounds = _Bounds(self)
         super().open(host, port, timeout)
 
     def read(self, size: int) -> bytes:
@@ -67,13 +82,17 @@ class _Plain(imaplib.IMAP4):
         line = super().readline()
         self.bounds.spend(len(line) + EACH_LINE)
         return line
+
+    def shutdown(self) -> None:
+        self.bounds.close()
+        super().shutdown()
 
 
 class _Encrypted(imaplib.IMAP4_SSL):
     """A connection with TLS from the first byte."""
 
     def open(self, host: str = "", port: int | None = 993, timeout: float | None = None) -> None:
-        self.bounds = _Bounds()
+        self.bounds = _Bounds(self)
         super().open(host, port, timeout)
 
     def read(self, size: int) -> bytes:
@@ -84,6 +103,10 @@ class _Encrypted(imaplib.IMAP4_SSL):
         line = super().readline()
         self.bounds.spend(len(line) + EACH_LINE)
         return line
+
+    def shutdown(self) -> None:
+        self.bounds.close()
+        super().shutdown()
 
 
 class _Box(BaseMailBox):
@@ -138,8 +161,8 @@ class ImapInbox:
         """Yield the messages, lowest UID first. Sizes are asked for before anything is read."""
         with _explained(self._server):
             self._next()
-            uids = self._box.uids("ALL")
-        for uid in sorted(filter(str.isdecimal, uids), key=int)[:MOST]:
+            uids = sorted(filter(str.isdecimal, self._box.uids("ALL")), key=int)
+        for uid in uids[:MOST]:
             with _explained(self._server):
                 whole = self._size(uid) <= LARGEST
                 raw = self._message(uid, LARGEST + 1 if whole else BEGINNING)
