@@ -123,6 +123,33 @@ def test_a_damaged_or_strange_file_is_said_and_holds_up_nobody(tmp_path: Path) -
     assert all("move it away" in failure.reason for failure in result.failed)
 
 
+def test_a_letter_that_the_disk_does_not_give_back_holds_up_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox.queue(tmp_path, message("ann@test.local"), "digest 1")
+    (bad,) = outbox.waiting(tmp_path)
+    outbox.queue(tmp_path, message("ben@test.local"), "digest 1")
+    read_bytes = Path.read_bytes
+
+    def from_a_bad_disk(path: Path) -> bytes:
+        if path == bad:
+            raise OSError(5, "Input/output error")
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", from_a_bad_disk)
+    way = Recorder()
+    result = outbox.deliver(tmp_path, way)
+    assert [letter.recipient for letter in way.letters] == ["ben@test.local"]
+    assert len(result.failed) == 1
+
+
+def test_a_letter_that_another_delivery_takes_away_is_no_failure(tmp_path: Path) -> None:
+    outbox.queue(tmp_path, message("ann@test.local"), "digest 1")
+    (path,) = outbox.waiting(tmp_path)
+    (path.parent / f"{'3' * 32}.mail").symlink_to("gone")  # listed, and not there when it is looked at
+    assert path in outbox.waiting(tmp_path)
+
+
 def test_everything_is_private(tmp_path: Path) -> None:
     outbox.queue(tmp_path, message(), "digest 1")
     outbox.deliver(tmp_path, MaildirTransport(tmp_path / "out"))

@@ -100,7 +100,15 @@ def waiting(root: Path) -> list[Path]:
     found = [
         path for path in _files(root / FOLDER / "outbox") if not (root / FOLDER / "sent" / path.stem).exists()
     ]
-    return [path for _, path in sorted((path.stat().st_mtime_ns, path) for path in found)]
+    return [path for _, path in sorted((_age(path), path) for path in found)]
+
+
+def _age(path: Path) -> int:
+    """When a letter was queued; first of all where another delivery has just taken it away."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def refused(root: Path) -> list[Refused]:
@@ -164,7 +172,7 @@ def _finish(root: Path) -> None:
 def _deliver_one(root: Path, path: Path, session: Session, result: Delivered) -> None:
     try:
         letter = _unpacked(path)
-    except ValueError:
+    except (ValueError, OSError):  # a bad place of the disk, too, holds up nobody else's mail
         result.failed.append(Failure("mail", f"{path} {_NOT_OURS}."))
         return
     record, begun = _sent(root, letter.id), _sent(root, f"{_BEGUN}{letter.id}")
