@@ -326,7 +326,13 @@ def test_nesting_parts_and_headers_without_end_are_read_in_no_time() -> None:
         "</script",
     )
     html = [bytes(mail(html=piece * (500_000 // len(piece)))) for piece in unended]
-    for data in (nested, many, addresses, brackets, header, wide, *html):
+    start = b"From: ann@hospital.example\nContent-Type: multipart/mixed; boundary=x\n\n"
+    parts = start + b"--x\n\n" * 4_000_000  # an object each: gigabytes
+    depths = b"--x\n".join(
+        b"Content-Type: multipart/mixed; boundary=x%d\n\n--x%d\n" % (depth, depth) for depth in range(900)
+    )
+    lines = b"From: ann@hospital.example\n" + depths + b"-\n" * 10_000_000  # each asked 900 times
+    for data in (nested, many, addresses, brackets, header, wide, parts, lines, *html):
         started = time.monotonic()
         assert isinstance(judge(read_answer(data), docket(), NOW), Refused)
         assert time.monotonic() - started < 20
@@ -342,6 +348,10 @@ def test_nesting_parts_and_headers_without_end_are_read_in_no_time() -> None:
         ("a &amp; b</blockquote></p>c", ["a & b", "c"]),
         ("<script>VERIFY</script>a<!-- VERIFY --><img alt=VERIFY>", ["a"]),
         ("<![CDATA[x]]><p>a", ["a"]),
+        (
+            "<p style='font-size:0.9em'>a</p><p style='font-size:0'>b</p><p style='font-size: 0px'>c</p>",
+            ["a"],
+        ),
     ],
 )
 def test_text_of_html(html: str, text: list[str]) -> None:

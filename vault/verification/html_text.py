@@ -25,7 +25,7 @@ _QUOTES = re.compile(
     r"|protonmail_signature|zmail_extra|tutanota_quote"
 )
 _FROM_HERE_ON = re.compile(r"divRplyFwdMsg|appendonsend|stopSpelling|mail-editor-reference-message")
-_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0", re.IGNORECASE)
+_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d])", re.IGNORECASE)
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9:-]{0,30})")
 _TAG_END = re.compile(r"(?:[^>\"']++|\"[^\"]*+\"|'[^']*+')*+>")
 _ATTRIBUTE = re.compile(
