@@ -14,6 +14,7 @@ from vault.errors import ConfigError, ExitCode, VaultError
 from vault.lock import run_lock
 from vault.verification.alarms import sent
 from vault.verification.enrolment import keep_secret
+from vault.verification.poll import MOST_TOLD
 from vault.verification.quorum import State
 from vault.verification.state import policy_of, states
 
@@ -240,6 +241,64 @@ def test_answers_that_are_none_are_told_once_to_whoever_they_concern(vault: Verd
     assert told["To"] == "Ann <ann@test.local>"
     assert told["Auto-Submitted"] == "auto-replied"
     assert "lacks your code" in told.get_body(("plain",)).get_content().replace("\n", " ")
+
+
+def test_a_flood_of_answers_that_are_none_brings_its_victim_a_few_mails(vault: VerdictVault) -> None:
+    run = vault.night("4711")
+    for number in range(40):
+        vault.answer("Ann", f"VERIFY {number}")
+    vault.answer("Ben", f"REJECT {vault.code('Ben', run)}")
+    report = at(vault, TEN - MINUTE)
+    assert report.polled
+    assert len(report.polled.refused) == 40
+    assert len(report.polled.verdicts) == 1
+    assert vault.subjects().count("Your answer was NOT counted") == MOST_TOLD
+    assert len(report.polled.notices) == 1
+
+
+def test_answers_that_take_too_long_wait_and_alarms_do_not(
+    vault: VerdictVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = vault.night("4711")
+    vault.answer("Ann", f"VERIFY {vault.code('Ann', run)}")
+    monkeypatch.setattr("vault.verification.poll.READING", -1.0)
+    report = at(vault, TEN)
+    assert [alarm.reason for alarm in report.alarms] == ["unanswered"]
+    assert report.polled
+    assert (report.polled.read, len(report.polled.notices)) == (0, 1)
+
+
+@pytest.mark.parametrize("error", [KeyError("what the server says"), ConfigError("no password")])
+def test_a_mailbox_that_meets_a_defect_silences_no_alarm(
+    vault: VerdictVault, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def meets_a_defect(*_: object) -> None:
+        raise error
+
+    vault.night("4711")
+    monkeypatch.setattr("vault.verification.poll.open_inbox", meets_a_defect)
+    report = alert(vault.config, now=TEN)
+    assert report.exit_code is ExitCode.PARTIAL
+    assert vault.subjects() == ["ALARM: 1 patient not confirmed"]
+    assert "what the server says" not in str(report.as_json())
+
+
+def test_an_emergency_that_can_not_be_read_silences_no_alarm(vault: VerdictVault) -> None:
+    vault.night("4711")
+    vault.ledger.append("emergencies", "000001-declared", {"declared": True, "when": "noon"}, when=NIGHT)
+    at(vault, TEN)
+    assert vault.subjects() == ["ALARM: 1 patient not confirmed"]
+
+
+def test_an_old_answer_of_who_is_no_recipient_any_more_does_not_stay_for_ever(tmp_path: Path) -> None:
+    vault = VerdictVault(tmp_path / "vault")
+    run = vault.night("4711")
+    answer = vault.answer("Cem", f"VERIFY {vault.code('Cem', run)}")
+    at(vault, TEN - MINUTE)
+    vault.toml.write_text(vault.toml.read_text().replace('"Cem"', '"Dan"'))
+    vault.deliver(bytes(answer))
+    at(vault, TEN)
+    assert list((vault.folder / "in/new").iterdir()) == []
 
 
 # --- the network

@@ -20,8 +20,7 @@ from vault.config import Config
 from vault.errors import ExitCode, IntegrityError, LockedError, VaultError
 from vault.events import network
 from vault.lock import left_by_a_crash, run_lock
-from vault.mail import outbox
-from vault.mail.transport import transport_of
+from vault.mail import handover, outbox
 from vault.model import Failure
 from vault.procedure import close_what_a_crash_left_open
 from vault.verification.alarms import Alarm, due, last_seen, sent, waiting
@@ -129,7 +128,7 @@ def _alert(
                 if to_read:
                     report.polled = poll(desk, now)
                 _raise_alarms(desk, now, report)
-                delivered = outbox.deliver(desk.root, transport_of(desk.mail))
+                delivered = handover.deliver(config)
                 report.mailed = delivered.sent
                 report.failed += delivered.failed
         except VaultError as error:

@@ -6,6 +6,7 @@ knows it by its Message-ID; so no verdict is lost, and none counts twice.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,13 @@ from vault.verification.verified import Moved, move_refs
 
 WRONG_TOTPS = 5
 """Wrong TOTPs of one recipient in one poll, from which on none is tried: somebody is guessing."""
+
+READING = 300.0
+"""Seconds after which no further answer is begun: the alarms come first, the others are read with the next poll."""
+
+MOST_TOLD = 10
+"""Mails in one poll that say to one recipient why answers did not count: who floods the vault floods nobody else, and
+does not use up what the mail server lets the vault send."""
 
 _ATTEMPTS = 5
 """Tries to record a verdict while another process writes the ledger."""
@@ -78,8 +86,11 @@ class Desk:
 
     @property
     def emergency(self) -> str:
-        """Since when one is in force, in words; empty when none is."""
-        return in_force(self.ledger, ZoneInfo(self.config.site.timezone))
+        """Since when one is in force, in words; empty when none is, or the ledger can't say: no mail waits for it."""
+        try:
+            return in_force(self.ledger, ZoneInfo(self.config.site.timezone))
+        except (VaultError, LookupError, TypeError, ValueError):
+            return ""
 
     def person(self, name: str) -> MailRecipient:
         """A recipient by name. Raises ConfigError."""
@@ -158,8 +169,12 @@ def poll(desk: Desk, now: datetime) -> Polled:
         if opened is not None:
             with opened as mailbox:
                 _read_all(desk, mailbox, now, result)
-    except MailError as error:
+    except (MailError, ConfigError) as error:  # a password's file that can't be read, too
         result.failed.append(Failure("mail", str(error)))
+    except Exception as error:  # a defect of ours, or of a library that a server has met, stops no alarm
+        result.failed.append(
+            Failure("mail", f"the answers can't be read: an unforeseen {type(error).__name__}")
+        )
     moved = desk.settle()
     result.moved = moved.patients
     result.failed += moved.failed
@@ -169,10 +184,15 @@ def poll(desk: Desk, now: datetime) -> Polled:
 
 def _read_all(desk: Desk, mailbox: Mailbox, now: datetime, result: Polled) -> None:
     wrong: Counter[str] = Counter()
+    told: Counter[str] = Counter()
+    ends = time.monotonic() + READING
     for arrived in mailbox.messages():
+        if time.monotonic() > ends:
+            result.notices.append("Reading took too long: the answers behind wait for the next poll.")
+            break
         result.read += 1
         try:
-            _read(desk, arrived, now, result, wrong)
+            _read(desk, arrived, now, result, wrong, told)
         except (VaultError, OSError) as error:  # it stays, and is read again
             why = str(error) if isinstance(error, VaultError) else error.strerror or type(error).__name__
             result.failed.append(Failure("an answer", why))
@@ -182,6 +202,9 @@ def _read_all(desk: Desk, mailbox: Mailbox, now: datetime, result: Polled) -> No
             said = f"it can't be read: an unforeseen {type(error).__name__}"
             result.failed.append(Failure("an answer", said))
         mailbox.done(arrived)
+    for name, number in told.items():
+        if number > MOST_TOLD:
+            result.notices.append(f"{number} answers of {name} did not count, and {MOST_TOLD} were answered.")
     for name in _guessed(wrong):
         result.notices.append(
             f"{wrong[name]} answers with the code of {name} had wrong one-time codes: somebody who reads the mail "
@@ -189,7 +212,9 @@ def _read_all(desk: Desk, mailbox: Mailbox, now: datetime, result: Polled) -> No
         )
 
 
-def _read(desk: Desk, arrived: Arrived, now: datetime, result: Polled, wrong: Counter[str]) -> None:
+def _read(
+    desk: Desk, arrived: Arrived, now: datetime, result: Polled, wrong: Counter[str], told: Counter[str]
+) -> None:
     found = judge(read_answer(arrived.raw, whole=arrived.whole), desk.docket, now)
     if isinstance(found, Judged) and _suspicious(found.recorded, wrong):
         name = found.recorded.verdict.recipient
@@ -204,11 +229,16 @@ def _read(desk: Desk, arrived: Arrived, now: datetime, result: Polled, wrong: Co
     result.refused.append(found.reason)
     if found.counted:  # by a process that was killed before it could say so, perhaps
         verdict = next(each for each in recorded(desk.ledger) if each.message == found.counted)
-        person = desk.person(verdict.verdict.recipient)
-        confirm_receipt(desk.root, desk.mail, site, person, verdict, "", now, desk.emergency)
+        for (
+            person
+        ) in desk.mail.recipients:  # not of somebody who has left: an old mail of theirs would stay for ever
+            if person.name == verdict.verdict.recipient:
+                confirm_receipt(desk.root, desk.mail, site, person, verdict, "", now, desk.emergency)
     if found.bad_totp:
         wrong[found.bad_totp] += 1
     if found.tell:
+        told[found.tell] += 1
+    if found.tell and told[found.tell] <= MOST_TOLD:
         message = _known_by(arrived)
         tell_why_not(
             desk.root, desk.mail, site, desk.person(found.tell), found.reason, message, now, desk.emergency
