@@ -297,6 +297,27 @@ def test_totp_is_good_once_and_at_its_time() -> None:
         assert "date" in reason(judged(f"VERIFY {ANN} {totp_at(written)}", enrolled, written=written))
 
 
+def test_an_objection_is_no_small_print_and_no_ruler() -> None:
+    for text in (
+        f"Warning: REJECT {ANN}",
+        f"CAUTION: external mail\nREJECT {ANN}",
+        f"*** REJECT {ANN} ***",
+    ):
+        found = judged(text, docket())
+        assert isinstance(found, Judged), text
+        assert found.recorded.verdict.answer is Answer.REJECT
+    banner = raw("CAUTION: external mail", html=f"<p>REJECT {ANN}</p>")
+    assert isinstance(judge(read_answer(banner), docket(), NOW), Judged)
+
+
+def test_digits_that_came_with_an_objection_are_used() -> None:
+    enrolled = docket(enrolled=("Ann",))
+    found = judged(f"REJECT {ANN} {totp_at()}", enrolled)
+    assert isinstance(found, Judged)
+    assert found.recorded.totp_step == int(WRITTEN.timestamp()) // 30
+    assert isinstance(judged(f"REJECT {ANN} 000000", enrolled), Judged)
+
+
 # --- hostile text
 
 

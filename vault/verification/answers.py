@@ -83,8 +83,10 @@ def read_answer(raw: bytes, *, whole: bool = True) -> Reply | NoVerdict:
     if not plain:
         return _read(mail, html)
     found = _read(mail, plain)
-    if html and isinstance(found, Reply):
+    if html:
         other = _read(mail, html)
+        if isinstance(found, NoVerdict):  # a gateway's banner may be the only plain text
+            return other if isinstance(other, Reply) and other.answer is Answer.REJECT else found
         if isinstance(other, Reply) and other.answer is not found.answer:
             return _none(mail, "The mail says VERIFY and REJECT, in its two forms of text.")
     return found

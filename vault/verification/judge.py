@@ -103,7 +103,7 @@ def judge(reply: Reply | NoVerdict, docket: Docket, now: datetime) -> Judged | R
         return _not_theirs(sender, matches)
     match = own[0]  # of the newest run
     if reply.answer is Answer.REJECT:
-        return _reject(reply, docket, match, now)
+        return _reject(reply, docket, sender, match, now)
     if len({each.run.run.name for each in own}) > 1:
         return Refused("The answer has the codes of several reports. Send one mail for each.", name)
     return _verify(reply, docket, sender, match, now)
@@ -154,14 +154,19 @@ def _verify(
     return _judged(reply, docket, match, patients, step, now)
 
 
-def _reject(reply: Reply, docket: Docket, match: _Match, now: datetime) -> Judged | Refused:
-    patients, strange, _ = _sorted_out(reply.words, docket, match)
+def _reject(
+    reply: Reply, docket: Docket, sender: Recipient, match: _Match, now: datetime
+) -> Judged | Refused:
+    patients, strange, totps = _sorted_out(reply.words, docket, match)
     if strange or not reply.clean:
         patients = None
     about = match.run.patients.keys() if patients is None else patients
     if all(match.recipient in match.run.patients[each].rejected_by for each in about):
         return Refused("You have rejected this already.", match.recipient)
-    return _judged(reply, docket, match, patients, None, now)
+    step = _totp(
+        reply, docket, sender, match.run, totps, now
+    )  # not needed; but who saw it may not VERIFY with it
+    return _judged(reply, docket, match, patients, step if isinstance(step, int) else None, now)
 
 
 def _judged(

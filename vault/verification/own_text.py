@@ -55,6 +55,9 @@ _NOTICE = re.compile(
     re.IGNORECASE,
 )
 
+_OBJECTS = re.compile(r"\breject", re.IGNORECASE)
+"""No notice and no ruler says this: whoever does, objects ("Warning: REJECT …", "*** REJECT ***")."""
+
 
 def own_lines(text: str) -> list[str]:
     """Return the lines that the sender of a plain text wrote, stripped, without empty ones.
@@ -73,7 +76,7 @@ def own_lines(text: str) -> list[str]:
         if _ends(lines, number) or (own and _FAREWELL.match(line)):
             break
         in_notice = in_notice or bool(_NOTICE.match(line))
-        if not in_notice:
+        if not in_notice or _OBJECTS.search(line):
             own.append(line.strip())
     return own
 
@@ -104,7 +107,7 @@ def _ends(lines: Sequence[str], number: int) -> bool:
     """Whether the sender's own text ends before this line."""
     line = lines[number]
     if any(mark.match(line) for mark in (_SIGNATURE, _RULED, _DEVICE)):
-        return True
+        return not _OBJECTS.search(line)
     if _HEADER.match(line) and any(map(_HEADER_GOES_ON.match, lines[number + 1 : number + 6])):
         return True
     return bool(_attribution(lines, number))
