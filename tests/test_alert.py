@@ -10,7 +10,7 @@ from answer_kit import SECRET, totp_at
 from verdict_kit import MAILDIR, NIGHT, PEOPLE, TEN, VerdictVault, recipients
 
 from vault.alert import AlertReport, alert
-from vault.errors import ConfigError, ExitCode, VaultError
+from vault.errors import ConfigError, ExitCode, IntegrityError, VaultError
 from vault.lock import run_lock
 from vault.verification.alarms import sent
 from vault.verification.enrolment import keep_secret
@@ -288,6 +288,15 @@ def test_an_emergency_that_can_not_be_read_silences_no_alarm(vault: VerdictVault
     vault.ledger.append("emergencies", "000001-declared", {"declared": True, "when": "noon"}, when=NIGHT)
     at(vault, TEN)
     assert vault.subjects() == ["ALARM: 1 patient not confirmed"]
+
+
+def test_a_ledger_that_can_not_be_read_is_an_alarm_each_hour(vault: VerdictVault) -> None:
+    vault.night("4711")
+    vault.ledger.append("verdicts", "damaged", {"run": 1}, when=NIGHT)
+    for minutes in (0, 10, 60):
+        with pytest.raises(IntegrityError):
+            alert(vault.config, now=TEN + minutes * MINUTE)
+    assert vault.subjects() == ["ALARM: the vault can't tell what was confirmed"] * 2
 
 
 def test_an_old_answer_of_who_is_no_recipient_any_more_does_not_stay_for_ever(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from vault.errors import ExitCode, IntegrityError, LockedError, VaultError
 from vault.events import network
 from vault.lock import left_by_a_crash, run_lock
 from vault.mail import handover, outbox
+from vault.mail.night import tell_that_alarms_fail
 from vault.model import Failure
 from vault.procedure import close_what_a_crash_left_open
 from vault.verification.alarms import Alarm, due, last_seen, sent, waiting
@@ -92,6 +93,15 @@ def alert(
     While another run is at work, it has the network: then nothing is read, and what is due waits for it in the outbox.
     Raises ConfigError without `[mail]`, VaultError when the vault itself is unfit.
     """
+    try:
+        return _locked(config, now, events, read=read)
+    except Exception as error:
+        tell_that_alarms_fail(config, now, error, events)
+        raise
+
+
+def _locked(config: Config, now: datetime, events: pluggy.PluginManager | None, *, read: bool) -> AlertReport:
+    """The same, alone where no other run is at work."""
     report, crashed = AlertReport(), left_by_a_crash(config.vault.root)
     try:
         with run_lock(config.vault.root):

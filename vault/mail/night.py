@@ -10,6 +10,7 @@ import pluggy
 from vault.config import Config
 from vault.errors import VaultError
 from vault.events import network
+from vault.lock import run_lock
 from vault.mail import handover
 from vault.model import Failure
 
@@ -49,3 +50,22 @@ def tell_that_the_night_failed(
         post.queue_night_failed(config, now, why)
         with network(events, config):
             handover.deliver(config)
+
+
+def tell_that_alarms_fail(
+    config: Config, now: datetime, error: Exception, events: pluggy.PluginManager | None
+) -> None:
+    """Mail that nobody knows which alarms are due. Raises nothing: the error itself is what the caller raises."""
+    if config.mail is None:
+        return
+    why = str(error) if isinstance(error, VaultError) else f"An unforeseen {type(error).__name__}."
+    with suppress(Exception):  # the disk, or the network, may be what failed
+        from vault.mail import post  # noqa: PLC0415
+
+        post.queue_alarms_failed(config, now, why)
+    with (
+        suppress(Exception),
+        run_lock(config.vault.root),
+        network(events, config),
+    ):  # else another run delivers
+        handover.deliver(config)

@@ -25,8 +25,7 @@ def night_failed(
 ) -> Content:
     """The mail of a night that got nowhere. `reasons` are the errors' own sentences; a limited mail holds no path."""
     said = tuple(
-        without_patients(reason, root) if full else _PATH.sub("…", reason)
-        for reason in reasons[:MOST_REASONS]
+        without_patients(reason, root) if full else without_paths(reason) for reason in reasons[:MOST_REASONS]
     )
     return Content(
         subject=f"{prefix(emergency)}: THE NIGHT FAILED, nothing was compared",
@@ -56,6 +55,11 @@ def night_failed(
         ),
         banner=banner(emergency),
     )
+
+
+def without_paths(text: str) -> str:
+    """A message without any path."""
+    return _PATH.sub("…", text)
 
 
 def without_patients(text: str, root: Path) -> str:

@@ -246,6 +246,24 @@ def queue_audit_found(config: Config, now: datetime, number: int) -> None:
         _queue_to_all(desk, made, f"audit {desk.now.date()}")
 
 
+def queue_alarms_failed(config: Config, now: datetime, reason: str) -> None:
+    """Queue the mail that says that the vault can't tell whether alarms are due; one an hour, to everybody.
+
+    Raises VaultError or OSError.
+    """
+    desk = _desk_without_key(config, now)
+    if desk is not None:
+        made = notices.notice(
+            config.site.name,
+            "ALARM: the vault can't tell what was confirmed",
+            "What people have confirmed, or what a night changed, can't be read: answers are not counted, and no other "
+            f"alarm may come.\n\n{notices.without_paths(reason)}\n\n"
+            "At the vault, `vault doctor` and `vault audit` say how to mend it.",
+            emergency=_emergency(desk),
+        )
+        _queue_to_all(desk, made, f"alarms failed {desk.now:%Y%m%dT%H}")
+
+
 def _queue_to_all(desk: _Desk, made: Content, key: str) -> None:
     people = [(each.name, each.address) for each in desk.mail.recipients]
     whole = message(desk.mail, desk.config.site.name, made, people, desk.now)
@@ -263,5 +281,5 @@ def _desk_without_key(config: Config, now: datetime) -> _Desk | None:
 def _emergency(desk: _Desk) -> str:
     try:
         return desk.emergency
-    except VaultError:  # the night may have failed for the ledger's sake
+    except (VaultError, LookupError, TypeError, ValueError):  # it may have failed for the ledger's sake
         return ""
