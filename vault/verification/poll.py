@@ -229,9 +229,7 @@ def _read(
     result.refused.append(found.reason)
     if found.counted:  # by a process that was killed before it could say so, perhaps
         verdict = next(each for each in recorded(desk.ledger) if each.message == found.counted)
-        for (
-            person
-        ) in desk.mail.recipients:  # not of somebody who has left: an old mail of theirs would stay for ever
+        for person in desk.mail.recipients:  # nobody, where they have left
             if person.name == verdict.verdict.recipient:
                 confirm_receipt(desk.root, desk.mail, site, person, verdict, "", now, desk.emergency)
     if found.bad_totp:
