@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from answer_kit import SECRET, totp_at
@@ -13,9 +16,10 @@ from vault.alert import AlertReport, alert
 from vault.errors import ConfigError, ExitCode, IntegrityError, VaultError
 from vault.lock import run_lock
 from vault.verification.alarms import sent
+from vault.verification.console import console_verdict
 from vault.verification.enrolment import keep_secret
-from vault.verification.poll import MOST_TOLD
-from vault.verification.quorum import State
+from vault.verification.poll import MOST_TOLD, Desk, Polled
+from vault.verification.quorum import Answer, State
 from vault.verification.state import policy_of, states
 
 MINUTE = timedelta(minutes=1)
@@ -228,6 +232,96 @@ def test_a_damaged_secret_silences_its_owner_and_no_alarm(tmp_path: Path) -> Non
     assert report.exit_code is ExitCode.PARTIAL
     assert [each.subject for each in report.failed] == ["a phone's secret"]
     assert [(each.reason, each.answered) for each in report.alarms] == [("unanswered", ("Ben",))]
+
+
+def test_one_phone_does_not_confirm_for_two(tmp_path: Path) -> None:
+    vault = VerdictVault(tmp_path / "vault", MAILDIR + recipients(enrolled=["Ann", "Ben"]))
+    config = vault.config
+    assert config.mail
+    for person in config.mail.recipients:
+        if person.totp_file:
+            keep_secret(person.totp_file, SECRET)
+    run = vault.night("4711")
+    for name in ("Ann", "Ben"):
+        vault.answer(name, f"VERIFY {vault.code(name, run)} {totp_at(TEN)}")
+    report = alert(config, now=TEN)
+    assert ("phones' secrets", True) in [
+        (each.subject, "Ann and Ben" in each.reason) for each in report.failed
+    ]
+    assert report.polled
+    assert report.polled.verdicts == []
+    assert vault.verified("4711") is None
+    desk = Desk(config)
+    with pytest.raises(VaultError, match="Ann and Ben have the same secret"):
+        console_verdict(desk, desk.docket.runs[0], desk.person("Ann"), Answer.VERIFY, None, totp_at(TEN), TEN)
+    assert console_verdict(
+        desk, desk.docket.runs[0], desk.person("Ann"), Answer.REJECT, None, totp_at(TEN), TEN
+    )
+
+
+def test_an_objection_to_two_nights_alarms_about_both(vault: VerdictVault) -> None:
+    first, second = vault.night("4711"), vault.night("0815")
+    vault.answer("Ann", f"REJECT {vault.code('Ann', second)} {vault.code('Ann', first)}")
+    report = alert(vault.config, now=TEN)
+    assert sorted(run for each in report.alarms if each.reason == "disputed" for run in each.runs) == [
+        first,
+        second,
+    ]
+
+
+def test_what_another_process_records_while_the_mail_is_read_is_no_clock_that_went_back(
+    vault: VerdictVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault.night("4711")
+
+    def slowly(desk: Desk, now: datetime) -> Polled:
+        event = {
+            "at": (now + 3 * MINUTE).isoformat(),
+            "reason": "disputed",
+            "key": "k",
+            "runs": [],
+            "about": [],
+        }
+        desk.append("alarms", "disputed-0", event, now + 3 * MINUTE)
+        return Polled()
+
+    monkeypatch.setattr("vault.alert.poll", slowly)
+    assert [each.reason for each in alert(vault.config, now=TEN).alarms] == ["unanswered"]
+    assert "clock" in [each.reason for each in alert(vault.config, now=TEN + MINUTE).alarms]
+
+
+def test_an_alarm_that_a_full_disk_does_not_keep_goes_out_all_the_same(
+    vault: VerdictVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault.night("4711")
+    written = Path.write_text
+
+    def full(target: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+
+    def full_too(path: Path, *arguments: Any, **options: Any) -> int:
+        if path.name == "lock.holder":
+            full(path)
+        return written(path, *arguments, **options)
+
+    monkeypatch.setattr("vault.files.write_file", full)
+    monkeypatch.setattr(Path, "write_text", full_too)
+    for minutes in (0, 10):
+        with pytest.raises(OSError, match="No space"):
+            alert(vault.config, now=TEN + minutes * MINUTE)
+    assert vault.subjects() == ["ALARM: the vault can't tell what was confirmed"] * 2
+    assert "No space left on device" in vault.mailed()[0].get_body(("plain",)).get_content()
+    monkeypatch.undo()
+    assert [each.reason for each in alert(vault.config, now=TEN + 20 * MINUTE).alarms] == ["unanswered"]
+
+
+def test_anomalies_of_a_night_behind_one_that_nobody_was_asked_about_are_alarmed_about(
+    vault: VerdictVault,
+) -> None:
+    first = vault.night("4711", anomalies=[{"severity": "critical"}])
+    vault.night("0815", asked=False)
+    found = alert(vault.config, now=NIGHT + timedelta(days=1, hours=1)).alarms
+    assert [each.runs for each in found if each.reason == "anomaly"] == [(first,)]
 
 
 def test_answers_that_are_none_are_told_once_to_whoever_they_concern(vault: VerdictVault) -> None:

@@ -123,6 +123,7 @@ def _alert(
 ) -> AlertReport:
     desk = Desk(config)
     report.failed += desk.damaged
+    report.clock_jumped = clock_jumped(now, last_seen(desk.docket.runs, sent(desk.ledger)))
     answers = desk.mail.imap is not None or desk.mail.answers is not None
     to_read = answers and (read or bool(waiting(desk.docket.runs, now)))
     if not alone:
@@ -132,7 +133,7 @@ def _alert(
                 "network", "another run is at work: no answers were read, and alarms wait for the next call"
             )
         )
-    elif to_read or _due(desk, now) or outbox.waiting(desk.root):
+    elif to_read or _due(desk, now, report) or outbox.waiting(desk.root):
         try:
             with network(events, config):
                 if to_read:
@@ -151,16 +152,20 @@ def _alert(
         report.integrity |= moved.integrity
     report.waiting = [run.run.name for run in waiting(desk.docket.runs, now)]
     report.unmailed = len(outbox.waiting(desk.root))
-    report.clock_jumped = clock_jumped(now, last_seen(desk.docket.runs, sent(desk.ledger)))
     return report
 
 
-def _due(desk: Desk, now: datetime) -> list[Alarm]:
+def _due(desk: Desk, now: datetime, report: AlertReport) -> list[Alarm]:
+    """What is due. What another process recorded while this one read its mail is no clock that went back."""
     asked = desk.config.verification
     names = [each.name for each in desk.mail.recipients]
     every = timedelta(seconds=asked.alert_every)
     found = due(desk.ledger, desk.docket.runs, now, every, names, asked.required)
-    return [each for each in found if not _last_one_waits(desk, each)]
+    return [
+        each
+        for each in found
+        if not _last_one_waits(desk, each) and (report.clock_jumped or each.reason != "clock")
+    ]
 
 
 def _last_one_waits(desk: Desk, alarm: Alarm) -> bool:
@@ -175,7 +180,7 @@ def _last_one_waits(desk: Desk, alarm: Alarm) -> bool:
 def _raise_alarms(desk: Desk, now: datetime, report: AlertReport) -> None:
     """Queue what is due, then record it."""
     site = desk.config.site.name
-    for alarm in _due(desk, now):
+    for alarm in _due(desk, now, report):
         outbox.queue(
             desk.root,
             letter(

@@ -38,8 +38,9 @@ def run_lock(root: Path) -> Iterator[None]:
             ) from None
         raise LockedError(f"another vault run is at work in {root}; wait for it to end") from None
     try:
-        holder.write_text(f"{os.getpid()}\n")
-        holder.chmod(0o600)
+        with suppress(OSError):  # a full disk must not keep an alarm from going out
+            holder.write_text(f"{os.getpid()}\n")
+            holder.chmod(0o600)
         yield
     finally:
         holder.unlink(missing_ok=True)

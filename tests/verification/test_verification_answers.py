@@ -158,6 +158,8 @@ NONE: dict[str, tuple[bytes, str]] = {
     "both words": (raw(f"VERIFY {ANN} 4711\nREJECT {ANN} 0815"), "both VERIFY and REJECT"),
     "with an exception": (raw(f"VERIFY {ANN}\n\nbut not 4711"), "could limit"),
     "exception in German": (raw(f"VERIFY {ANN} außer 4711"), "could limit"),
+    "an objection in other words": (raw(f"VERIFY {ANN}\n\nthe MU look incorrect, I disagree"), "could limit"),
+    "an objection in German": (raw(f"VERIFY {ANN}\n\nDas ist fehlerhaft"), "could limit"),
     "a question": (raw(f"VERIFY {ANN}?"), "could limit"),
     "negated": (raw(f"Do not VERIFY {ANN}"), "begins with VERIFY or REJECT"),
     "a patient elsewhere in the text": (raw(f"VERIFY {ANN} 4711\n\n0815 is for Ben"), "not certain"),
@@ -237,7 +239,7 @@ def test_a_replayed_message_counts_once() -> None:
     first = judged(f"REJECT {ANN} 4711", docket())
     assert isinstance(first, Judged)
     seen = frozenset({first.recorded.message or ""})
-    again = judged(f"REJECT {ANN} 4711", docket(seen=seen))
+    again = judged(f"REJECT {ANN} 4711", docket(first.recorded, seen=seen))
     assert "counted already" in reason(again)
     assert isinstance(again, Refused)
     assert again.tell is None
@@ -308,6 +310,19 @@ def test_an_objection_is_no_small_print_and_no_ruler() -> None:
         assert found.recorded.verdict.answer is Answer.REJECT
     banner = raw("CAUTION: external mail", html=f"<p>REJECT {ANN}</p>")
     assert isinstance(judge(read_answer(banner), docket(), NOW), Judged)
+
+
+def test_an_objection_to_two_reports_is_one_to_each_and_a_crash_between_loses_none() -> None:
+    text = f"REJECT {ANN} {code_of('Ann', OLD)}"
+    found = judged(text, docket())
+    assert isinstance(found, Judged)
+    assert (found.recorded.run, [each.run for each in found.also]) == (RUN, [OLD_RUN])
+    assert {each.verdict.patients for each in (found.recorded, *found.also)} == {None}
+    again = judged(text, docket(found.recorded, seen=frozenset({found.recorded.message or ""})))
+    assert isinstance(again, Judged)
+    assert (again.recorded.run, again.also) == (OLD_RUN, ())
+    third = judged(text, docket(found.recorded, *found.also, seen=frozenset({found.recorded.message or ""})))
+    assert "counted already" in reason(third)
 
 
 def test_digits_that_came_with_an_objection_are_used() -> None:

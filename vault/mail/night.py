@@ -58,14 +58,19 @@ def tell_that_alarms_fail(
     """Mail that nobody knows which alarms are due. Raises nothing: the error itself is what the caller raises."""
     if config.mail is None:
         return
-    why = str(error) if isinstance(error, VaultError) else f"An unforeseen {type(error).__name__}."
-    with suppress(Exception):  # the disk, or the network, may be what failed
-        from vault.mail import post  # noqa: PLC0415
+    from vault.mail import post  # noqa: PLC0415
 
+    why = str(error) if isinstance(error, VaultError) else f"An unforeseen {type(error).__name__}."
+    if isinstance(error, OSError):
+        why = f"Its {handover.disk_trouble(error).removeprefix('this ')}."
+    queued = False
+    with suppress(Exception):  # the disk may be what failed
         post.queue_alarms_failed(config, now, why)
+        queued = True
     with (
         suppress(Exception),
         run_lock(config.vault.root),
         network(events, config),
     ):  # else another run delivers
-        handover.deliver(config)
+        if handover.deliver(config).failed or not queued:  # a full disk takes no record of what was sent
+            post.send_alarms_failed(config, now, why)

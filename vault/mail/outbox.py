@@ -70,19 +70,21 @@ def queue(root: Path, message: EmailMessage, key: str) -> str:
     no second message, whatever has become of the first. Durable on return. Raises OSError, and ValueError for a
     message without sender, recipient or date.
     """
+    for letter in letters(message, key):
+        if not _known(root, letter.id):
+            files.write_file(_folder(root, "outbox") / f"{letter.id}.mail", _packed(letter))
+    return str(message["Message-ID"])
+
+
+def letters(message: EmailMessage, key: str) -> list[Letter]:
+    """What goes to each recipient of `message`, which gets its Message-ID here. Raises ValueError as `queue` does."""
     from email.policy import SMTP  # noqa: PLC0415  # 50 ms that whoever only counts letters does not pay
 
     sender, recipients, written = _envelope(message)
-    message_id = f"<{_digest('message', key)}@{sender.rpartition('@')[2]}>"
     del message["Message-ID"]
-    message["Message-ID"] = message_id
+    message["Message-ID"] = f"<{_digest('message', key)}@{sender.rpartition('@')[2]}>"
     data = message.as_bytes(policy=SMTP.clone(cte_type="7bit"))
-    for recipient in recipients:
-        identity = letter_id(key, recipient)
-        if not _known(root, identity):
-            letter = Letter(identity, sender, recipient, written, data)
-            files.write_file(_folder(root, "outbox") / f"{identity}.mail", _packed(letter))
-    return message_id
+    return [Letter(letter_id(key, each), sender, each, written, data) for each in recipients]
 
 
 def letter_id(key: str, recipient: str) -> str:

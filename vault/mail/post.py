@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
 from zoneinfo import ZoneInfo
 
 from vault.archive.ledger import Ledger
 from vault.archive.repository import all_repositories
 from vault.config import Config, Mail, MailRecipient
-from vault.errors import VaultError
+from vault.errors import MailError, VaultError
 from vault.keys import Pseudonyms, read_pseudonym_key
 from vault.mail import notices, outbox
 from vault.mail.ask import ask_for
@@ -24,6 +26,7 @@ from vault.mail.content import Ask, Content
 from vault.mail.digest import Circumstances, digest
 from vault.mail.emergency import in_force
 from vault.mail.message import Attachment, message
+from vault.mail.transport import transport_of
 from vault.model import Failure
 from vault.report.accounts import folder_of
 from vault.report.changes import RunReport, run_report
@@ -253,21 +256,38 @@ def queue_alarms_failed(config: Config, now: datetime, reason: str) -> None:
     """
     desk = _desk_without_key(config, now)
     if desk is not None:
-        made = notices.notice(
-            config.site.name,
-            "ALARM: the vault can't tell what was confirmed",
-            "What people have confirmed, or what a night changed, can't be read: answers are not counted, and no other "
-            f"alarm may come.\n\n{notices.without_paths(reason)}\n\n"
-            "At the vault, `vault doctor` and `vault audit` say how to mend it.",
-            emergency=_emergency(desk),
-        )
-        _queue_to_all(desk, made, f"alarms failed {desk.now:%Y%m%dT%H}")
+        _queue_to_all(desk, _alarms_failed(desk, reason), f"alarms failed {desk.now:%Y%m%dT%H}")
+
+
+def send_alarms_failed(config: Config, now: datetime, reason: str) -> None:
+    """Send the same with the network open, past an outbox whose disk is full. Raises VaultError or OSError."""
+    desk = _desk_without_key(config, now)
+    if desk is not None:
+        whole = _to_all(desk, _alarms_failed(desk, reason))
+        with transport_of(desk.mail).session() as session:
+            for letter in outbox.letters(whole, f"alarms failed {desk.now.isoformat()}"):
+                with suppress(MailError):  # the others get theirs
+                    session.send(letter)
+
+
+def _alarms_failed(desk: _Desk, reason: str) -> Content:
+    return notices.notice(
+        desk.config.site.name,
+        "ALARM: the vault can't tell what was confirmed",
+        "What people have confirmed, or what a night changed, can't be read or recorded: answers are not counted, and "
+        f"no other alarm may come.\n\n{notices.without_paths(reason)}\n\n"
+        "At the vault, `vault doctor` and `vault audit` say how to mend it.",
+        emergency=_emergency(desk),
+    )
 
 
 def _queue_to_all(desk: _Desk, made: Content, key: str) -> None:
+    outbox.queue(desk.config.vault.root, _to_all(desk, made), key)
+
+
+def _to_all(desk: _Desk, made: Content) -> EmailMessage:
     people = [(each.name, each.address) for each in desk.mail.recipients]
-    whole = message(desk.mail, desk.config.site.name, made, people, desk.now)
-    outbox.queue(desk.config.vault.root, whole, key)
+    return message(desk.mail, desk.config.site.name, made, people, desk.now)
 
 
 def _desk_without_key(config: Config, now: datetime) -> _Desk | None:

@@ -203,8 +203,10 @@ def _anomalies(ledger: Ledger, before: Sequence[Sent], now: datetime) -> Iterato
     for name in ledger.names("runs"):
         event = ledger.get("runs", name) or {}
         began = datetime.fromisoformat(event["started"])
-        if now - began > ALARMED_FOR or event.get("asked") is not True:
+        if now - began > ALARMED_FOR:
             break
+        if event.get("asked") is not True:
+            continue
         number = sum(map(_grave, event.get("anomalies") or ())) or sum(
             _count(entry.get("anomalies")) for entry in event["patients"].values()
         )  # what a patient is part of is said of the run, too

@@ -29,7 +29,8 @@ _LABEL = re.compile(
 _CODE_OR_TOTP = re.compile(r"(?:[0-9A-Za-z]{5}-?[0-9A-Za-z]{5}|[0-9]{6})")
 _LIMITS = re.compile(
     r"\b(?:not|n't|no|never|don'?t|doesn'?t|isn'?t|can'?t|cannot|won'?t|except|excluding|but|however|unless|wait|hold"
-    r"|wrong|stop|only|unsure|doubt|nicht|kein\w*|nein|außer|ausser|aber|nur|falsch|warte\w*|zweifel|ohne|non|pas|sauf|mais"
+    r"|wrong|stop|only|unsure|doubt\w*|disagree\w*|incorrect\w*|error\w*|mistake\w*|problem\w*|refus\w*|unclear|suspicious"
+    r"|strange|odd|missing|cancel\w*|fehl\w*|unklar\w*|verdächtig\w*|seltsam\w*|ablehn\w*|abgelehnt|widersprech\w*|nicht|kein\w*|nein|außer|ausser|aber|nur|falsch|warte\w*|zweifel|ohne|non|pas|sauf|mais"
     r"|seulement|faux|excepto|pero|sólo|solo|mal|tranne|ma|niet|geen|behalve|maar|inte|ikke|men|nie|oprócz|ale)\b|\?",
     re.IGNORECASE,
 )

@@ -5,13 +5,14 @@ Who has enrolled a phone proves who they are with its digits; who has not, with 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 
 from vault.config import MailRecipient
 from vault.errors import UsageError, VaultError
 from vault.verification.enrolment import read_totp_secret
-from vault.verification.poll import Desk
+from vault.verification.poll import SHARED, Desk
 from vault.verification.proof import is_code, totp_step
 from vault.verification.quorum import Answer, State, Verdict
 from vault.verification.state import Recorded, RunState
@@ -70,7 +71,8 @@ def console_verdict(
     `reason` goes into the ledger, so it may not name a patient.
     """
     if len(reason) > LONGEST_REASON or any(
-        each.casefold() in reason.casefold() for each in desk.patients.values()
+        re.search(rf"(?<!\w){re.escape(each)}(?!\w)", reason, re.IGNORECASE)
+        for each in desk.patients.values()
     ):
         raise UsageError(
             f"The reason goes into the ledger and into mails: no patient's name or ID, and {LONGEST_REASON} characters "
@@ -78,6 +80,8 @@ def console_verdict(
         )
     _check_open(run, person.name, answer, patients)
     step, secret = None, read_totp_secret(person)
+    if answer is Answer.VERIFY and person.name in desk.shared:
+        raise VaultError(f"{' and '.join(desk.shared)} {SHARED}. Nothing was recorded.")
     if secret is not None:
         step = totp_step(secret, proof, now, desk.docket.used.get(person.name))
         if step is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -62,6 +62,8 @@ class Judged:
 
     recorded: Recorded
     remark: str = ""
+    also: tuple[Recorded, ...] = ()
+    """Of an objection with the codes of several runs: the same of the older ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,20 +95,40 @@ def judge(reply: Reply | NoVerdict, docket: Docket, now: datetime) -> Judged | R
         (each for each in docket.recipients if each.address.casefold() == reply.sender.casefold()), None
     )
     name = sender.name if sender else None
-    if reply.message and reply.message in docket.seen:
-        return Refused("This answer has been counted already.", counted=reply.message)
+    rejects = isinstance(reply, Reply) and reply.answer is Answer.REJECT
+    if _counted_before(reply, docket) and not rejects:
+        return _again(reply)
     if isinstance(reply, NoVerdict):
         return Refused(reply.reason, name if reply.answerable else None)
     matches = list(_matches(reply, docket))
     own = [match for match in matches if match.recipient == name]
     if sender is None or not own:
         return _not_theirs(sender, matches)
-    match = own[0]  # of the newest run
-    if reply.answer is Answer.REJECT:
-        return _reject(reply, docket, sender, match, now)
-    if len({each.run.run.name for each in own}) > 1:
+    newest = {each.run.run.name: each for each in reversed(own)}
+    if rejects:
+        return _reject_all(reply, docket, sender, list(reversed(newest.values())), now)
+    if len(newest) > 1:
         return Refused("The answer has the codes of several reports. Send one mail for each.", name)
-    return _verify(reply, docket, sender, match, now)
+    return _verify(reply, docket, sender, own[0], now)
+
+
+def _counted_before(reply: Reply | NoVerdict, docket: Docket) -> bool:
+    return bool(reply.message) and reply.message in docket.seen
+
+
+def _again(reply: Reply | NoVerdict) -> Refused:
+    return Refused("This answer has been counted already.", counted=reply.message)
+
+
+def _reject_all(
+    reply: Reply, docket: Docket, sender: Recipient, matches: Sequence[_Match], now: datetime
+) -> Judged | Refused:
+    """An objection to every report whose code it has, the newest first; what was recorded before is left."""
+    found = [_reject(reply, docket, sender, match, now) for match in matches]
+    judged = [each for each in found if isinstance(each, Judged)]
+    if judged:
+        return replace(judged[0], also=tuple(each.recorded for each in judged[1:]))
+    return _again(reply) if _counted_before(reply, docket) else found[0]
 
 
 def _not_theirs(sender: Recipient | None, matches: Sequence[_Match]) -> Refused:

@@ -41,6 +41,8 @@ MOST_TOLD = 10
 """Mails in one poll that say to one recipient why answers did not count: who floods the vault floods nobody else, and
 does not use up what the mail server lets the vault send."""
 
+SHARED = "have the same secret, so that one phone could confirm for both: `vault verify enrol --replace` makes new ones"
+
 _ATTEMPTS = 5
 """Tries to record a verdict while another process writes the ledger."""
 
@@ -82,6 +84,8 @@ class Desk:
             for repository in all_repositories(self.root, self.damaged)
         }
         """Pseudonym to patient ID."""
+        self.shared: tuple[str, ...] = ()
+        """Who have the same secret on their phones."""
         self.docket = self._docket()
 
     @property
@@ -130,9 +134,23 @@ class Desk:
             self.damaged.append(Failure("a phone's secret", str(error)))
             return b""
 
+    def _people(self) -> list[Recipient]:
+        """Who may answer. Whoever shares a secret is no second person by it: its digits count for neither."""
+        secrets = {each.name: self._secret(each) for each in self.mail.recipients}
+        shared = {
+            name for name, secret in secrets.items() if secret and list(secrets.values()).count(secret) > 1
+        }
+        self.shared = tuple(sorted(shared))
+        if shared:
+            self.damaged.append(Failure("phones' secrets", f"{' and '.join(self.shared)} {SHARED}"))
+        return [
+            Recipient(each.name, each.address, b"" if each.name in shared else secrets[each.name])
+            for each in self.mail.recipients
+        ]
+
     def _docket(self) -> Docket:
         verdicts = recorded(self.ledger)
-        people = [Recipient(each.name, each.address, self._secret(each)) for each in self.mail.recipients]
+        people = self._people()
         names = {patient_id.casefold(): pseudonym for pseudonym, patient_id in self.patients.items()}
         runs = states(self.ledger, self.policy)
         known = {pseudonym for run in runs for pseudonym in run.patients}
@@ -221,10 +239,11 @@ def _read(
         found = Refused("Too many wrong one-time codes came under your name. Answer again in an hour.", name)
     site = desk.config.site.name
     if isinstance(found, Judged):
-        desk.record(found.recorded)
-        result.verdicts.append(found.recorded)
-        person = desk.person(found.recorded.verdict.recipient)
-        confirm_receipt(desk.root, desk.mail, site, person, found.recorded, found.remark, now, desk.emergency)
+        for verdict in (found.recorded, *found.also):
+            desk.record(verdict)
+            result.verdicts.append(verdict)
+            person = desk.person(verdict.verdict.recipient)
+            confirm_receipt(desk.root, desk.mail, site, person, verdict, found.remark, now, desk.emergency)
         return
     result.refused.append(found.reason)
     if found.counted:  # by a process that was killed before it could say so, perhaps
