@@ -12,6 +12,7 @@ from pathlib import Path
 from vault.archive import hours
 from vault.archive.ledger import Ledger
 from vault.archive.repository import PatientRepository
+from vault.audit.findings import Finding
 from vault.audit.ledger import read
 from vault.errors import IntegrityError
 from vault.keys import Pseudonyms
@@ -33,8 +34,9 @@ def lost(root: Path, ledger: Ledger, pseudonyms: Pseudonyms, patients: Iterable[
     lacking = {patient_id for patient_id, has in branches.items() if "main" not in has}
     if not lacking:
         return set()
-    recorded = read(ledger, [])
-    if recorded.interrupted:  # a pruning that the night will finish
+    findings: list[Finding] = []
+    recorded = read(ledger, findings)
+    if findings or recorded.interrupted:  # by a pruning that the night will finish
         return set()
     return {
         patient_id
