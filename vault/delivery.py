@@ -34,7 +34,8 @@ from vault.share import layout, manifest
 from vault.share.backend import share_of
 from vault.share.envelope import parse_recipients
 from vault.share.manifest import Entry, Manifest
-from vault.share.mirror import BRANCHES, mark_history, mark_shared, seal_commit, seal_history
+from vault.share.marks import BRANCHES
+from vault.share.mirror import mark_history, mark_shared, seal_commit, seal_history
 from vault.share.outbox import Outbox
 from vault.sync_report import Delivery
 

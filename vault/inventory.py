@@ -17,7 +17,7 @@ from vault.files import write_file
 from vault.keys import read_pseudonym_key
 from vault.share import layout, manifest
 from vault.share.manifest import Entry, Manifest
-from vault.share.mirror import is_mark
+from vault.share.marks import is_mark
 from vault.share.needed import ledger_names, manifests, needed_names
 from vault.share.outbox import Outbox
 

@@ -39,7 +39,8 @@ from vault.share.backend import Share, ShareUnavailableError
 from vault.share.envelope import Identities
 from vault.share.fetch import Fetched, Fetcher
 from vault.share.manifest import LEDGER, OVERVIEW, Entry
-from vault.share.mirror import BRANCHES, mark_history, mark_shared
+from vault.share.marks import BRANCHES
+from vault.share.mirror import mark_history, mark_shared
 
 UNFINISHED = "restoring"
 """Folder below the new vault's that holds what is not whole yet, and says that a restore has begun here."""

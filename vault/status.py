@@ -14,11 +14,10 @@ from vault.archive.repository import PatientRepository, all_repositories
 from vault.config import Config
 from vault.errors import ConfigError, VaultError
 from vault.keys import Pseudonyms
-from vault.mail import outbox
 from vault.model import Failure
 from vault.retention import standing
 from vault.retention.lists import waiting
-from vault.share.mirror import BRANCHES, history_ref, shared_ref
+from vault.share.marks import BRANCHES, history_ref, shared_ref
 from vault.verification.state import RunState, policy_of, states
 from vault.verification.verified import VERIFIED
 
@@ -103,16 +102,20 @@ def status(config: Config) -> Status:
     result.unfinished = sorted(_names(root / "inbox"))
     result.unfinished_hours = sorted(_names(root / "hourly"))
     result.waiting = len(_names(root / "outbox"))
-    result.mail_waiting, result.mail_refused = len(outbox.waiting(root)), len(outbox.refused(root))
+    if (root / "mail").is_dir():
+        from vault.mail import outbox  # noqa: PLC0415  # 7 ms that a vault without mail does not pay
+
+        result.mail_waiting, result.mail_refused = len(outbox.waiting(root)), len(outbox.refused(root))
     result.quarantined = sum(name.endswith(".dcm") for name in _names(root / "quarantine"))
     result.off = _off(config)
     return result
 
 
 def _is_unshared(repository: PatientRepository) -> bool:
+    tips = {branch: repository.tip(branch) for branch in BRANCHES}
     return any(
-        repository.tip(branch) != repository.ref(mark(branch))
-        for branch in BRANCHES
+        tip != repository.ref(mark(branch))
+        for branch, tip in tips.items()
         for mark in (shared_ref, history_ref)
     )
 
@@ -121,7 +124,7 @@ def _kept(repository: PatientRepository) -> PatientStatus:
     tip = repository.tip()
     if tip is None:
         return PatientStatus()
-    objects = sum(path.endswith(".dcm") for path in repository.tree(tip))
+    objects = repository.count(tip, ".dcm")
     when = repository.commit_info(tip).when
     return PatientStatus(commit=tip, when=when, objects=objects, verified=repository.ref(VERIFIED))
 

@@ -25,7 +25,7 @@ from vault.audit.audit import audit
 from vault.audit.findings import AuditReport, Level
 from vault.audit.place import permissions
 from vault.share.envelope import encrypt, header_size, parse_recipients, plaintext_size
-from vault.share.mirror import is_mark
+from vault.share.marks import is_mark
 
 SWEEP = int(os.environ.get("VAULT_AUDIT_SWEEP", "24"))
 """How many corruptions are tried; 1,000 take a quarter of an hour."""

@@ -30,7 +30,7 @@ from vault.inventory import needed_on_share
 from vault.keys import read_pseudonym_key
 from vault.share.layout import LEDGER, blob_name, commit_name, manifest_name
 from vault.share.manifest import HEAD, parse, split
-from vault.share.mirror import BRANCHES, history_ref, shared_ref
+from vault.share.marks import BRANCHES, history_ref, shared_ref
 from vault.share.needed import manifests
 
 NIGHT = date(2026, 11, 23)

@@ -13,7 +13,8 @@ from vault.archive.repository import PatientRepository
 from vault.errors import ConfigError, IntegrityError
 from vault.share import envelope, layout, mirror
 from vault.share.folder import FolderShare
-from vault.share.mirror import SHARED, mark_shared, seal_at_hand, seal_commit, shared_ref, unsealed
+from vault.share.marks import SHARED, shared_ref
+from vault.share.mirror import mark_shared, seal_at_hand, seal_commit, unsealed
 from vault.share.outbox import Outbox
 
 IDENTITY = pyrage.x25519.Identity.generate()

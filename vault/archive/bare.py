@@ -128,6 +128,11 @@ class BareRepository:
             self._last_tree = {root: found}
         return dict(self._last_tree[root])
 
+    def count(self, commit: str, suffix: str) -> int:
+        """Return how many files of a commit have a name that ends so."""
+        root, end = self._root(commit), suffix.encode()
+        return sum(path.endswith(end) for path, _ in trees.walk(root, self._read_tree)) if root else 0
+
     def changed_paths(self, old: str | None, new: str) -> list[tuple[str, str | None, str | None]]:
         """Return path, old and new blob id of every file that differs between two commits; loads no blob."""
         found = trees.differences(self._root(old), self._root(new), self._read_tree)

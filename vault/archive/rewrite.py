@@ -35,7 +35,7 @@ from vault.errors import DAMAGED, IntegrityError
 from vault.files import CHUNK, private_folder, sync_tree
 
 SHARED = "refs/vault/shared"
-"""Begins the names of the refs that say which blobs the share has (`vault.share.mirror`)."""
+"""Begins the names of the refs that say which blobs the share has (`vault.share.marks`)."""
 
 HISTORY = "refs/vault/history"
 """The same of commits. Those of a rewritten branch are new."""

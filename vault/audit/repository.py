@@ -13,7 +13,7 @@ from vault.archive.repository import PatientRepository
 from vault.audit.findings import Finding, Level
 from vault.audit.packs import read_packs
 from vault.errors import VaultError
-from vault.share.mirror import BRANCHES, is_mark
+from vault.share.marks import BRANCHES, is_mark
 
 RESTORE = (
     "`vault repair PATIENT --from-share` brings a patient's back and keeps the damaged one; `vault restore` into an "

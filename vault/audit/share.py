@@ -17,7 +17,7 @@ from vault.share import envelope, layout, manifest
 from vault.share.backend import Share, ShareUnavailableError
 from vault.share.envelope import Identities
 from vault.share.fetch import LARGEST_PACK, Fetcher
-from vault.share.mirror import BRANCHES
+from vault.share.marks import BRANCHES
 from vault.share.needed import manifests
 
 SUBJECT = "share"

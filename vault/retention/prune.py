@@ -46,7 +46,7 @@ from vault.retention.plan import Fate, Plan, plan
 from vault.retention.report import PruneReport
 from vault.share import layout
 from vault.share.envelope import parse_recipients
-from vault.share.mirror import is_mark
+from vault.share.marks import is_mark
 
 AT_ONCE = 3
 """Repositories that are rewritten at the same time: they wait for the disk together."""

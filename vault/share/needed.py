@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from vault.archive.bare import BareRepository
 from vault.archive.ledger import Ledger
 from vault.share import layout
-from vault.share.mirror import BRANCHES
+from vault.share.marks import BRANCHES
 
 
 def needed_names(repositories: Iterable[BareRepository], key: bytes) -> Iterator[str]:
