@@ -63,7 +63,7 @@ def test_json_says_what_became_of_each_patient(
     assert report["patients"]["12345"]["commit"] == repository.tip()
     assert report["patients"]["12345"]["verified"] is False
     assert report["patients"]["12345"]["failed"] == []
-    assert "no such patient" in report["patients"]["nobody"]["failed"][0]["reason"]
+    assert "There is no patient 'nobody'" in report["patients"]["nobody"]["failed"][0]["reason"]
     assert report["dicomdir"]["objects"] == 8
     assert report["signatures_checked"] is True
 
