@@ -45,6 +45,9 @@ class Share(Protocol):
     Several threads may put files at once.
     """
 
+    READ_AT_ONCE: int
+    """Files of one repository that are best read at the same time: while one comes, another is opened."""
+
     @property
     def place(self) -> str:
         """Where this is, as the operator spells it."""

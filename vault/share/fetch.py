@@ -22,9 +22,6 @@ from vault.share import envelope, layout
 from vault.share.backend import Share, ShareUnavailableError
 from vault.share.envelope import Identities
 
-AT_ONCE = 2
-"""Files of one repository fetched at the same time: one waits for the disk, or the network, while another is opened."""
-
 IN_MEMORY = 1 << 20
 """Bytes of ciphertext up to which a file is opened in memory; a larger one goes through a file of our own."""
 
@@ -117,7 +114,7 @@ class Fetcher:
         after which no other would fare better, and OSError of our own disk.
         """
         waiting: deque[tuple[str, Future[Fetched]]] = deque()
-        with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="fetch") as pool:
+        with ThreadPoolExecutor(self.share.READ_AT_ONCE, thread_name_prefix="fetch") as pool:
             try:
                 for oid in oids:
                     waiting.append((oid, pool.submit(self._packed, key, oid, workspace, stored())))

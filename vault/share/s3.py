@@ -47,6 +47,8 @@ _UNKNOWN = frozenset(("NotImplemented", "501"))
 class S3Share:
     """The share below `prefix` in a bucket, which must exist. Several threads may use it at once."""
 
+    READ_AT_ONCE = 2
+
     def __init__(self, bucket: str, prefix: str, access: Access) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/".lstrip("/")

@@ -33,6 +33,8 @@ T = TypeVar("T")
 class SmbShare:
     """The share below a folder of an SMB share, which must exist. Several threads may use it at once."""
 
+    READ_AT_ONCE = 2
+
     def __init__(self, place: SmbPlace, access: Access) -> None:
         self._place = place
         self._access = access
