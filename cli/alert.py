@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.context import Context
-from cli.text import count
+from cli.text import count, printable_lines
 
 if TYPE_CHECKING:
     from vault.alert import AlertReport
@@ -32,7 +32,7 @@ def alert(context: Context) -> None:
     if context.json:
         context.emit(report.as_json())
     else:
-        click.echo(render(report), nl=False)
+        click.echo(printable_lines(render(report)), nl=False)
     context.exit(report.exit_code)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.context import Context
+from cli.text import printable_lines
 
 if TYPE_CHECKING:
     from vault.calibrate import Calibration
@@ -37,7 +38,7 @@ def calibrate(context: Context, patient: str) -> None:
     if context.json:
         context.emit(asdict(result))
     else:
-        click.echo(_text(result), nl=False)
+        click.echo(printable_lines(_text(result)), nl=False)
     context.exit(3 if result.failed or result.only_once else 0)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.context import Context
+from cli.text import printable_lines
 from vault.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def export(context: Context, patients: tuple[str, ...], everybody: bool, to: Pat
     if context.json:
         context.emit(_document(report, signatures=allowed is not None))
     else:
-        click.echo("\n".join(_lines(report, signatures=allowed is not None)))
+        click.echo(printable_lines("\n".join(_lines(report, signatures=allowed is not None))))
     context.exit(report.exit_code)
 
 

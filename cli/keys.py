@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.context import Context
+from cli.text import printable
 from vault.errors import UsageError
 
 if TYPE_CHECKING:
@@ -111,5 +112,5 @@ def _rekey(context: Context, config: Config, identity: Path | None) -> None:
             f"{result.done + result.before} of {result.total} files on the share are encrypted to the recipients of now"
         )
         for failure in result.failed:
-            click.echo(f"FAILED {failure.subject}: {failure.reason}")
+            click.echo(printable(f"FAILED {failure.subject}: {failure.reason}"))
     context.exit(ExitCode.PARTIAL if result.failed else ExitCode.DONE)

@@ -22,6 +22,7 @@ import click
 from click.shell_completion import shell_complete
 
 from cli.context import Context
+from cli.text import printable_lines
 from vault import __version__
 from vault.errors import ExitCode, VaultError
 
@@ -263,7 +264,7 @@ def _without_names(path: str) -> str:
 def _failed(context: Context, sentence: str, code: int, *, shown: bool = False) -> int:
     """Print the message: on stderr for people, and on stdout too where the caller asked for JSON."""
     if not shown:
-        click.echo(f"vault: {sentence}", err=True)
+        click.echo(f"vault: {printable_lines(sentence)}", err=True)
     if context.json and not context.emitted:
         with suppress(OSError):
             context.emit({"error": sentence, "exit_code": int(code)})

@@ -13,6 +13,11 @@ def printable(text: str) -> str:
     )
 
 
+def printable_lines(text: str) -> str:
+    """The same of text of several lines."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def minute(when: datetime) -> str:
     """A time as people read it, in the zone it was made in."""
     return when.strftime("%Y-%m-%d %H:%M")

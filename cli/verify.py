@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.context import Context
-from cli.text import minute, printable
+from cli.text import minute, printable, printable_lines
 
 if TYPE_CHECKING:
     from vault.alert import AlertReport
@@ -164,7 +164,7 @@ def _decide(
         click.echo("\n".join(_lines(desk, after)))
     if moved.failed:
         for failure in moved.failed:
-            click.echo(f"FAILED {failure.subject}: {failure.reason}", err=True)
+            click.echo(printable(f"FAILED {failure.subject}: {failure.reason}"), err=True)
         context.exit(4 if moved.integrity else 3)
 
 
@@ -176,7 +176,7 @@ def _raise(context: Context) -> None:
     config = context.config()
     report = alert(config, now=datetime.now(UTC), events=hooks.plugins(config))
     for failure in report.failed:
-        click.echo(f"{failure.subject}: {failure.reason}", err=True)
+        click.echo(printable(f"{failure.subject}: {failure.reason}"), err=True)
 
 
 def _alert(context: Context) -> None:
@@ -189,7 +189,7 @@ def _alert(context: Context) -> None:
     if context.json:
         context.emit(report.as_json())
     else:
-        click.echo(render(report), nl=False)
+        click.echo(printable_lines(render(report)), nl=False)
     context.exit(report.exit_code)
 
 

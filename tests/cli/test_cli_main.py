@@ -52,6 +52,13 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
         (IntegrityError("not what was signed"), ExitCode.INTEGRITY, "vault: not what was signed\n"),
         (LockedError("another run"), ExitCode.LOCKED, "vault: another run\n"),
         (
+            PeerError(
+                "The server says: \x1b]0;owned\x07\nTwo\u202elines\r."
+            ),  # a stranger's words command no terminal
+            ExitCode.FAILED,
+            "vault: The server says: \\x1b]0;owned\\x07\nTwo\\u202elines\\r.\n",
+        ),
+        (
             KeyboardInterrupt(),
             130,
             "vault: Interrupted. Nothing was lost: the next run finishes what this one began.\n",
