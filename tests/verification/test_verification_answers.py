@@ -316,12 +316,15 @@ def test_an_objection_to_two_reports_is_one_to_each_and_a_crash_between_loses_no
     text = f"REJECT {ANN} {code_of('Ann', OLD)}"
     found = judged(text, docket())
     assert isinstance(found, Judged)
-    assert (found.recorded.run, [each.run for each in found.also]) == (RUN, [OLD_RUN])
-    assert {each.verdict.patients for each in (found.recorded, *found.also)} == {None}
+    assert (found.recorded.run, [each.recorded.run for each in found.also]) == (RUN, [OLD_RUN])
+    assert {each.recorded.verdict.patients for each in (found, *found.also)} == {None}
+    assert (found.remark, "an older report" in found.also[0].remark) == ("", True)
     again = judged(text, docket(found.recorded, seen=frozenset({found.recorded.message or ""})))
     assert isinstance(again, Judged)
     assert (again.recorded.run, again.also) == (OLD_RUN, ())
-    third = judged(text, docket(found.recorded, *found.also, seen=frozenset({found.recorded.message or ""})))
+    third = judged(
+        text, docket(found.recorded, found.also[0].recorded, seen=frozenset({found.recorded.message or ""}))
+    )
     assert "counted already" in reason(third)
 
 

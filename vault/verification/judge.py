@@ -62,7 +62,7 @@ class Judged:
 
     recorded: Recorded
     remark: str = ""
-    also: tuple[Recorded, ...] = ()
+    also: tuple[Judged, ...] = ()
     """Of an objection with the codes of several runs: the same of the older ones."""
 
 
@@ -127,7 +127,7 @@ def _reject_all(
     found = [_reject(reply, docket, sender, match, now) for match in matches]
     judged = [each for each in found if isinstance(each, Judged)]
     if judged:
-        return replace(judged[0], also=tuple(each.recorded for each in judged[1:]))
+        return replace(judged[0], also=tuple(judged[1:]))
     return _again(reply) if _counted_before(reply, docket) else found[0]
 
 

@@ -239,11 +239,12 @@ def _read(
         found = Refused("Too many wrong one-time codes came under your name. Answer again in an hour.", name)
     site = desk.config.site.name
     if isinstance(found, Judged):
-        for verdict in (found.recorded, *found.also):
+        for each in (found, *found.also):
+            verdict = each.recorded
             desk.record(verdict)
             result.verdicts.append(verdict)
             person = desk.person(verdict.verdict.recipient)
-            confirm_receipt(desk.root, desk.mail, site, person, verdict, found.remark, now, desk.emergency)
+            confirm_receipt(desk.root, desk.mail, site, person, verdict, each.remark, now, desk.emergency)
         return
     result.refused.append(found.reason)
     if found.counted:  # by a process that was killed before it could say so, perhaps
