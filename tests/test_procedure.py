@@ -22,6 +22,7 @@ from vault.procedure import tidy
         "today/2026-11-25",
         "reports/20261125T010000Z-b2ea",
         "removals",
+        "quarantine/20261125T010000Z-b2ea",
     ],
 )
 def test_nothing_half_written_stays(tmp_path: Path, folder: str) -> None:

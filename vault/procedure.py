@@ -50,6 +50,7 @@ WRITTEN_BY_RUNS = (
     "today",
     "reports",
     "removals",
+    "quarantine",
 )
 """What only the holder of the run lock writes to: an unfinished file in there is of a run that is no more."""
 
