@@ -100,9 +100,11 @@ def test_a_run_that_is_at_work_keeps_the_doctor_away(tmp_path: Path) -> None:
 
 
 def test_a_census_that_names_nobody(tmp_path: Path) -> None:
-    found = checks(configuration(tmp_path, patients=(), receiver_port=peers.free_port()))
-    assert not found["census"].ok
-    assert list(found) == ["receiver", "census"]
+    with archive("dcmqrscp", tmp_path) as rois:
+        found = checks(config_for(rois, tmp_path, patients=()))
+    assert [name for name, check in found.items() if not check.ok] == ["census"]
+    assert list(found) == ["receiver", "census", "ROIS", "retrieval"]
+    assert found["retrieval"].off
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:

@@ -34,12 +34,15 @@ def check_rois(config: Config, *, today: date, patient_id: PatientID | None = No
     """Ask as a night asks, and retrieve one object of `patient_id`, or of somebody of the census; it is not kept."""
     if config.rois.dicom.retrieve == MOVE:
         yield _listening(config.receiver.host, config.receiver.port)
+    patients = [patient_id] if patient_id else []
     try:
-        patients = [patient_id] if patient_id else census(config, today=today)
-    except VaultError as error:
-        yield Check("census", False, str(error))
+        patients = patients or census(config, today=today)
+    except PeerError as error:  # the ROIS itself
+        yield Check("ROIS", False, str(error))
         return
-    if patient_id is None:
+    except VaultError as error:  # a database that is away is no reason not to try the rest
+        yield Check("census", False, str(error))
+    if patients and patient_id is None:
         yield Check("census", True, f"{len(patients)} under treatment, by {config.census.source}")
     found: dict[PatientID, FoundObject] = {}
     try:
