@@ -256,8 +256,7 @@ class _Hourly:
         self._progress.start("Committing", len(patients))
         gone = lost(self._root, self._ledger, self._pseudonyms, patients)
         for each in gone:
-            failure = Failure("", f"could not be committed: {LOST}")
-            report.patients.setdefault(each, HourOutcome()).failed.append(failure)
+            report.patients.setdefault(each, HourOutcome()).failed.append(LOST)
             report.integrity = True
         done = [
             each

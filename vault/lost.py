@@ -16,12 +16,14 @@ from vault.audit.findings import Finding
 from vault.audit.ledger import read
 from vault.errors import IntegrityError
 from vault.keys import Pseudonyms
-from vault.model import PatientID
+from vault.model import Failure, PatientID
 
-LOST = (
-    "the history is gone from this computer, and no pruning says so. Nothing is committed, since whatever changed "
-    "would pass for new; what was retrieved waits. Find out who removed it. `vault repair PATIENT --from-share` brings "
-    "it back; where the share does not have it either, `--begin-anew` gives it up"
+LOST = Failure(
+    "",
+    "could not be committed: the history is gone from this computer, and no pruning says so. Nothing is committed, "
+    "since whatever changed would pass for new; what was retrieved waits. Find out who removed it. "
+    "`vault repair PATIENT --from-share` brings it back; where the share does not have it either, `--begin-anew` gives "
+    "it up",
 )
 
 

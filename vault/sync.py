@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from copy import deepcopy
 from datetime import date, datetime, timedelta
 from itertools import chain, islice
 from pathlib import PurePosixPath
@@ -231,8 +230,7 @@ class _Sync:
         self._progress.start("Comparing and committing", len(arrived))
         report.patients.update({patient_id: PatientOutcome() for patient_id in arrived})
         gone = lost(self._root, self._ledger, self._pseudonyms, arrived)
-        without = PatientOutcome(failed=[Failure("", f"could not be committed: {LOST}")])
-        held_back = [Committed(each, deepcopy(without), integrity=True) for each in sorted(gone)]
+        held_back = [Committed(each, PatientOutcome(failed=[LOST]), integrity=True) for each in sorted(gone)]
         others = [each for each in arrived if each not in gone]
         for result in chain(
             held_back, commit_patients(self._job(inbox, report.run, resumed=resumed), others)
