@@ -60,7 +60,7 @@ def test_no_process_is_started_for_what_the_vault_has(vault, corpus, monkeypatch
     inbox = vault.fill_inbox(corpus)
     committed(vault, inbox)
     monkeypatch.setattr(commit, "WORTH", 1)
-    monkeypatch.setattr(commit, "_Worker", None)
+    monkeypatch.setattr(commit, "shared_out", None)
     again = committed(vault, inbox)
     assert {len(files) for files in corpus.patients.values()} == {
         result.outcome.unchanged + len(result.outcome.added) for result in again.values()

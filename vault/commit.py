@@ -1,23 +1,15 @@
 """Commit an inbox on two cores: every patient's night is independent of the others'.
 
-Where much is new it is shared out, a patient at a time, among processes of our own. They end with us, whatever ends
-us, and one that dies costs the patient it was at, no other. What one of them just committed it also seals for the
-share, while it is still at hand.
+Where much is new it is shared out, a patient at a time, among processes of our own. What one of them just committed
+it also seals for the share, while it is still at hand.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
-from itertools import islice
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,12 +24,10 @@ from vault.rois.inbox import Inbox
 from vault.share.envelope import parse_recipients
 from vault.share.mirror import seal_at_hand
 from vault.share.outbox import Outbox
+from vault.workers import Tell, WorkerDiedError, cores, shared_out
 
 if TYPE_CHECKING:
     from vault.compare.rules import Rules
-
-PROCESSES = 2
-"""At once, where the machine has as many cores: each takes about 80 MB."""
 
 WORTH = 32 << 20
 """Bytes of new objects below which starting processes takes longer than they save."""
@@ -82,20 +72,25 @@ def commit_patients(job: Job, patients: Sequence[PatientID]) -> Iterator[Committ
     """Commit every patient's night; yields what came of each as it is done, in no order. Failures are values."""
     if not patients:
         return
-    processes = min(PROCESSES, os.cpu_count() or 1, len(patients))
+    processes = min(cores(), len(patients))
     alone = processes < 2 or not _bring(job, patients, WORTH)
     if (
         alone and not job.night.resumed
     ):  # what was interrupted may have been so by an object that ends a process
         yield from (commit_patient(job, patient_id) for patient_id in patients)
         return
-    workers: list[_Worker] = []
-    try:
-        workers += (_Worker(job) for _ in range(1 if alone else processes))
-        yield from _shared_out(workers, patients)
-    finally:
-        for worker in workers:
-            worker.stop()
+    for patient_id, result in shared_out(partial(_do, job), patients, 1 if alone else processes):
+        yield _died(patient_id, result) if isinstance(result, WorkerDiedError) else result
+
+
+def _do(job: Job, patient_id: PatientID, _tell: Tell) -> Committed:
+    return commit_patient(job, patient_id)
+
+
+def _died(patient_id: PatientID, error: WorkerDiedError) -> Committed:
+    result = Committed(patient_id)
+    result.outcome.failed.append(_failure(f"{error}; it is tried again by the next run"))
+    return result
 
 
 def commit_patient(job: Job, patient_id: PatientID) -> Committed:
@@ -189,82 +184,6 @@ class _Sealer:
 
 def _sealer(sealing: Sealing | None) -> _Sealer | None:
     return _Sealer(sealing) if sealing else None
-
-
-class _Worker:
-    """A process that commits one patient after the other."""
-
-    def __init__(self, job: Job) -> None:
-        context = multiprocessing.get_context(
-            "spawn"
-        )  # a fork would share our threads' locks, and git's handles
-        self._job = job
-        self.connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, job), daemon=True)
-        self._process.start()
-        theirs.close()
-        self.patient: PatientID | None = None
-
-    def begin(self, patient_id: PatientID) -> None:
-        """Hand over a patient."""
-        self.patient = patient_id
-        with suppress(OSError):  # it died; `result` says so
-            self.connection.send(patient_id)
-
-    def result(self) -> Committed:
-        """Return what came of the patient, once the connection has something or is broken."""
-        assert self.patient is not None  # noqa: S101  # for the type checker
-        try:
-            result = self.connection.recv()
-            assert isinstance(result, Committed)  # noqa: S101
-        except (EOFError, OSError):
-            self._process.join()
-            result = Committed(self.patient)
-            how = f"the process that did it ended unexpectedly (exit code {self._process.exitcode})"
-            result.outcome.failed.append(_failure(f"{how}; it is tried again by the next run"))
-        self.patient = None
-        return result
-
-    def alive(self) -> _Worker:
-        """Return itself, or a new one in the place of one that died."""
-        return self if self._process.is_alive() else _Worker(self._job)
-
-    def stop(self) -> None:
-        """End the process, whatever it is at: the next run can tell what was done."""
-        self.connection.close()
-        self._process.kill()
-        self._process.join()
-
-
-def _shared_out(workers: list[_Worker], patients: Sequence[PatientID]) -> Iterator[Committed]:
-    waiting = iter(patients)
-    for worker, patient_id in zip(workers, waiting, strict=False):
-        worker.begin(patient_id)
-    while busy := {worker.connection: number for number, worker in enumerate(workers) if worker.patient}:
-        for connection in wait(list(busy)):
-            number = busy[connection]  # type: ignore[index]  # what went in comes out
-            yield workers[number].result()
-            for patient_id in islice(waiting, 1):
-                workers[number] = workers[number].alive()
-                workers[number].begin(patient_id)
-
-
-def _serve(connection: Connection, job: Job) -> None:
-    """Commit the patients that come over the connection, until it closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the one who started us, who then ends us
-    os.umask(0o077)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    with suppress(EOFError, BrokenPipeError):
-        while True:
-            connection.send(commit_patient(job, connection.recv()))
-
-
-def _end_with_parent() -> None:
-    """Nobody who holds no lock may write here: the parent's went with it."""
-    parent = parent_process()
-    assert parent is not None  # noqa: S101  # this is a child
-    wait([parent.sentinel])
-    os._exit(1)
 
 
 def _bring(job: Job, patients: Iterable[PatientID], limit: int) -> bool:
