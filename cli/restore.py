@@ -12,7 +12,8 @@ from cli.context import Context
 from vault.errors import ConfigError
 
 if TYPE_CHECKING:
-    from vault.restore import Report, Restored
+    from vault.restore import Report
+    from vault.restore_repository import Restored
     from vault.share.envelope import Identities
 
 

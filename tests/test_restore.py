@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import multiprocessing
 import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pyrage
@@ -25,6 +28,7 @@ from vault.archive.smallpack import GitObject
 from vault.config import load
 from vault.errors import ConfigError, ExitCode, IntegrityError, ShareError, UsageError, VaultError
 from vault.keys import read_pseudonym_key
+from vault.progress import Silent
 from vault.restore import UNFINISHED, Report, restore
 from vault.restore_manifest import NOTHING_NAMED, Trust
 from vault.share import envelope, fetch, layout, manifest
@@ -450,8 +454,11 @@ def test_a_small_disk_is_full_and_a_larger_one_is_enough(
         subprocess.run(["umount", "-l", disk], check=True)
 
 
-def test_our_own_full_disk_is_not_the_share_s(made: SharedVault, share: Path, tmp_path: Path) -> None:
+def test_our_own_full_disk_is_not_the_share_s(
+    made: SharedVault, share: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A file too large for the disk: a patient's, or what a hostile share has in its place."""
+    monkeypatch.setattr(fetch, "IN_MEMORY", 1 << 20)
     victim = blob(made, share, "4711", "dicom/CT/1.2/1.2.0.dcm")
     recipients = envelope.parse_recipients(made.config.vault.recipients)
     with victim.open("wb", buffering=0) as file:
@@ -465,6 +472,65 @@ def test_our_own_full_disk_is_not_the_share_s(made: SharedVault, share: Path, tm
     said = [failure for one in report.repositories for failure in one.failed]
     assert [failure.subject for failure in said] == ["disk"]
     assert "share" not in said[0].reason
+
+
+@pytest.fixture
+def beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process beside ours is started with the first object."""
+    monkeypatch.setattr("vault.restore.WORTH", 0)
+    monkeypatch.setattr("vault.restore.cores", lambda: 2)
+
+
+class Waiting(Silent):
+    """Counts objects; with the first of ours it waits for the other process, which `met` is then called with."""
+
+    def __init__(self, met: Callable[[BaseProcess], None] = lambda _: None) -> None:
+        self.count = 0
+        self._met = met
+
+    def advance(self, steps: int = 1) -> None:
+        self.count += steps
+        if self.count == 1:
+            while not (others := multiprocessing.active_children()):
+                time.sleep(0.01)
+            self._met(others[0])
+
+
+def test_two_processes_bring_what_one_brings(
+    made: SharedVault, share: Path, tmp_path: Path, beside: None
+) -> None:
+    waiting = Waiting()
+    report = run(made, share, tmp_path / "new", progress=waiting)
+    assert report.exit_code == ExitCode.DONE, report
+    assert refs(tmp_path / "new") == refs(made.folder)
+    alone = run(made, share, tmp_path / "alone")
+    assert [one.path for one in report.repositories] == [one.path for one in alone.repositories]
+    assert waiting.count == sum(one.fetched for one in report.repositories)
+    assert not multiprocessing.active_children()
+
+
+def test_a_process_that_dies_costs_one_repository_and_the_next_run_finishes(
+    made: SharedVault, share: Path, tmp_path: Path, beside: None
+) -> None:
+    report = run(made, share, tmp_path / "new", progress=Waiting(lambda other: other.kill()))
+    assert report.exit_code == ExitCode.PARTIAL
+    (lost,) = (one for one in report.repositories if one.failed)
+    assert "ended unexpectedly (exit code -9); run it again" in lost.failed[0].reason
+    assert run(made, share, tmp_path / "new").exit_code == ExitCode.DONE
+    assert refs(tmp_path / "new") == refs(made.folder)
+
+
+def test_interrupted_it_leaves_no_process(
+    made: SharedVault, share: Path, tmp_path: Path, beside: None
+) -> None:
+    def interrupt(_other: BaseProcess) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(made, share, tmp_path / "new", progress=Waiting(interrupt))
+    assert not multiprocessing.active_children()
+    assert run(made, share, tmp_path / "new").exit_code == ExitCode.DONE
+    assert refs(tmp_path / "new") == refs(made.folder)
 
 
 def test_killed_anywhere_the_next_run_finishes(made: SharedVault, share: Path, tmp_path: Path) -> None:

@@ -13,68 +13,30 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vault import restore_site
-from vault.archive import layout as bare_layout
-from vault.archive.bare import BareRepository
-from vault.archive.overview import Overview
-from vault.archive.rebuild import blobs_of, bring_commits, prove
-from vault.archive.repository import FOLDER, PatientRepository
-from vault.errors import ExitCode, IntegrityError, UsageError, VaultError
-from vault.files import private_folder, sweep, sync_folder
-from vault.inventory import SIGNERS
+from vault.archive.repository import FOLDER
+from vault.errors import ExitCode, UsageError, VaultError
+from vault.files import private_folder, sweep
 from vault.lock import run_lock
 from vault.model import Failure, PatientID
-from vault.names import safe_name
 from vault.progress import Progress, Silent
 from vault.restore_manifest import NOTHING_NAMED, Found, Trust, find, find_patient
-from vault.share import layout
-from vault.share.backend import Share, ShareUnavailableError
+from vault.restore_repository import UNFINISHED, Restored, Restorer
+from vault.share.backend import Share
 from vault.share.envelope import Identities
-from vault.share.fetch import Fetched, Fetcher
-from vault.share.manifest import LEDGER, OVERVIEW, Entry
-from vault.share.marks import BRANCHES
-from vault.share.mirror import mark_history, mark_shared
+from vault.share.fetch import Fetcher
+from vault.share.manifest import LEDGER, Entry
+from vault.workers import WorkerDiedError, cores, shared_out
 
-UNFINISHED = "restoring"
-"""Folder below the new vault's that holds what is not whole yet, and says that a restore has begun here."""
-
-FILES = "files"
-"""Folder below it for large files on their way into a pack."""
-
-AT_ONCE = 2
-"""Repositories restored at the same time: one waits for the disk while another is decrypted."""
-
-ROOM = 0.2
-"""Share of the disk that must be free for objects to be kept as they are: compressing takes a third of a restore's
-time on the processor."""
-
-BATCH_BYTES = 48 << 20
-BATCH_FILES = 512
-"""How much is fetched before it is written as one pack: what a crash costs at most."""
-
-
-@dataclass(slots=True)
-class Restored:
-    """What came of one repository."""
-
-    path: str
-    patient_id: str | None = None
-    commits: int = 0
-    fetched: int = 0
-    """Blobs that came from the share in this run; those of an earlier one were there."""
-    size: int = 0
-    """Their bytes."""
-    existed: bool = False
-    """An earlier run had finished it."""
-    failed: list[Failure] = field(default_factory=list)
-    integrity: bool = False
+WORTH = 4 << 20
+"""Bytes that must have come before a second process is started: starting one takes longer than less is worth."""
 
 
 @dataclass(slots=True)
@@ -162,7 +124,6 @@ class _Restore:
         self._trust = trust
         self._progress = progress
         self._work = folder / UNFINISHED
-        self._over = threading.Event()
         self._report = Report(folder)
 
     def run(self, patient_id: str | None) -> Report:
@@ -178,36 +139,14 @@ class _Restore:
                 )
             )
         self._progress.start(f"Restoring {len(entries)} repositories, by object")
-        with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="restore") as pool:
-            done = pool.map(lambda entry: self._try(entry, found), entries)
-            self._report.repositories = [result for result in done if result is not None]
+        restorer = Restorer(self._fetcher, self._folder, found.manifest.key, found.allowed)
+        self._report.repositories = _OnTwoCores(restorer, entries, self._progress).run()
         self._progress.stop()
         if len(self._report.repositories) < len(entries):
             left = len(entries) - len(self._report.repositories)
             self._report.failed.append(Failure("", f"{left} more repositories were not begun"))
         self._finish(found, whole=patient_id is None)
         return self._report
-
-    def _try(self, entry: Entry, found: Found) -> Restored | None:
-        """Restore one repository, and say what came of it; None once the share or the disk has failed another."""
-        if self._over.is_set():
-            return None
-        result = Restored(entry.path, entry.patient_id)
-        try:
-            self._one(entry, found, result)
-        except ShareUnavailableError as error:
-            self._over.set()
-            result.failed.append(Failure("share", f"{error}; run it again, and it goes on from here"))
-        except VaultError as error:
-            result.failed.append(Failure("", str(error)))
-            result.integrity |= isinstance(error, IntegrityError)
-        except OSError as error:
-            self._over.set()
-            why = error.strerror or type(error).__name__
-            result.failed.append(
-                Failure("disk", f"{why}: make room or look at it, run it again, and it goes on from here")
-            )
-        return result
 
     def _find(self, patient_id: str | None) -> Found:
         self._progress.start("Looking for the newest manifest")
@@ -222,116 +161,6 @@ class _Restore:
         report.signers = found.fingerprints
         report.integrity = found.damaged
         return found
-
-    def _one(self, entry: Entry, found: Found, result: Restored) -> None:
-        target, make = self._place(entry)
-        if (self._folder / target).exists():
-            self._compare(entry, self._folder / target)
-            result.existed = True
-            return
-        repository = make(self._work)
-        try:
-            self._bring(repository, entry, found, result)
-        except IntegrityError:  # nothing of it is taken for fetched when the share has been mended
-            shutil.rmtree(repository.path, ignore_errors=True)
-            raise
-        if not result.failed:
-            self._put_in_place(repository, self._folder / target)
-
-    def _bring(self, repository: BareRepository, entry: Entry, found: Found, result: Restored) -> None:
-        """Fetch one repository's history and prove it; what blobs can't be had is in the result."""
-        key = found.manifest.key
-        folder = layout.LEDGER if entry.path == LEDGER else layout.HISTORY
-        commits = bring_commits(
-            repository, entry.refs.values(), lambda oid: self._fetcher.commit(key, oid, folder)
-        )
-        wanted = list(blobs_of(repository, commits))
-        missing = [oid for oid in wanted if not repository.has(oid)]
-        digests = self._bring_blobs(repository, key, missing, result)
-        if result.failed:
-            return
-        prove(repository, commits, digests, found.allowed)
-        for name, oid in entry.refs.items():
-            repository.set_ref(name, oid)
-        for branch in BRANCHES:
-            if tip := repository.tip(branch):
-                mark_history(repository, tip, branch)
-                if entry.path != LEDGER:
-                    mark_shared(repository, tip, branch)
-        result.commits = len(commits)
-
-    def _place(self, entry: Entry) -> tuple[str, Any]:
-        """Where a repository belongs, by what it is and not by what the manifest says, and what makes one elsewhere."""
-        signers = self._folder / SIGNERS
-        patient = entry.patient_id
-        if patient is not None:
-            return (
-                f"{FOLDER}/{safe_name(patient)}.git",
-                lambda root: (
-                    PatientRepository.open(root, patient) or PatientRepository.create(root, patient, signers)
-                ),
-            )
-        if entry.path == OVERVIEW:
-            return OVERVIEW, lambda root: Overview.create(root, signers)
-        if entry.path == LEDGER:
-            return LEDGER, lambda root: _ledger(root, signers)
-        raise IntegrityError("the manifest lists a repository that does not say which patient it is of")
-
-    def _compare(self, entry: Entry, path: Path) -> None:
-        """Complain about a repository that is there and lacks what the manifest says: it is not ours to change."""
-        repository = BareRepository(path)
-        for name, oid in entry.refs.items():
-            if not repository.has(oid) or (name.startswith("refs/heads/") and repository.ref(name) is None):
-                raise VaultError(
-                    "a repository of this name is there and does not have what the share has; restore into an empty "
-                    "folder"
-                )
-
-    def _bring_blobs(
-        self, repository: BareRepository, key: bytes, missing: list[str], result: Restored
-    ) -> dict[str, str]:
-        """Fetch blobs and pack them, a batch at a time; returns their SHA-256. What can't be had is in the result."""
-        digests: dict[str, str] = {}
-        for batch in self._batches(key, missing, result):
-            repository.add_entries([(one.oid, one.entry) for one in batch])
-            for one in batch:
-                digests[one.oid] = one.sha256
-                result.fetched += 1
-                result.size += one.size
-                if one.file:
-                    one.file.unlink()
-        return digests
-
-    def _batches(self, key: bytes, missing: list[str], result: Restored) -> Iterator[list[Fetched]]:
-        batch: list[Fetched] = []
-        size = 0
-        with _scratch(self._work / FILES / safe_name(result.path)) as scratch:
-            for oid, one in self._fetcher.blobs(key, missing, scratch, self._has_room):
-                self._progress.advance()
-                if isinstance(one, VaultError):
-                    result.failed.append(Failure(f"object {oid[:12]}", str(one)))
-                    result.integrity |= isinstance(one, IntegrityError)
-                    continue
-                batch.append(one)
-                size += one.size
-                if size >= BATCH_BYTES or len(batch) >= BATCH_FILES:
-                    yield batch
-                    batch, size = [], 0
-            if batch:
-                yield batch
-
-    def _has_room(self) -> bool:
-        """Whether the disk has so much room that what comes is not compressed, which takes most of the time."""
-        disk = shutil.disk_usage(self._work)
-        return disk.free > disk.total * ROOM
-
-    def _put_in_place(self, repository: BareRepository, target: Path) -> None:
-        private_folder(target.parent)
-        repository.path.rename(
-            target
-        )  # all in it is durable: packs, refs and configuration are each when written
-        sync_folder(repository.path.parent)
-        sync_folder(target.parent)
 
     def _finish(self, found: Found, *, whole: bool) -> None:
         """Write what lies beside the repositories, and remove the folder of unfinished ones once nothing is."""
@@ -349,16 +178,69 @@ class _Restore:
         report.todo = restore_site.still_to_do(self._folder) if whole else []
 
 
-def _ledger(root: Path, signers: Path) -> BareRepository:
-    path = root / LEDGER
-    if not path.is_dir():
-        bare_layout.create(path, {"gpg.format": "ssh", "gpg.ssh.allowedSignersFile": str(signers)})
-    return BareRepository(path)
+class _OnTwoCores:
+    """Restores one repository after the other here; others, once much came, in a process beside us.
+
+    Two threads would take the time from each other: the library holds the interpreter while it decrypts.
+    """
+
+    def __init__(self, restorer: Restorer, entries: Sequence[Entry], progress: Progress) -> None:
+        self._restorer = restorer
+        self._entries = entries
+        self._progress = progress
+        self._waiting = deque(entries)
+        self._done: dict[str, Restored] = {}
+        self._came = 0
+        self._much = threading.Event()
+        self._over = threading.Event()
+        self._interrupted = False
+
+    def run(self) -> list[Restored]:
+        """Restore what can be; returns what came of each, in order, without those that were not begun."""
+        with ThreadPoolExecutor(1, thread_name_prefix="restore") as pool:
+            beside = pool.submit(self._beside) if cores() > 1 else None
+            try:
+                for entry in self._left():
+                    self._note(self._restorer.restore(entry, self._tell))
+            except BaseException:
+                self._interrupted = True
+                self._over.set()
+                raise
+            finally:
+                self._much.set()
+            if beside:
+                beside.result()
+        return [self._done[entry.path] for entry in self._entries if entry.path in self._done]
+
+    def _beside(self) -> None:
+        self._much.wait()
+        for entry, result in shared_out(self._restorer.restore, self._left(), 1, self._tell):
+            self._note(_died(entry, result) if isinstance(result, WorkerDiedError) else result)
+
+    def _left(self) -> Iterator[Entry]:
+        while not self._over.is_set():
+            try:
+                entry = self._waiting.popleft()
+            except IndexError:
+                return
+            yield entry
+
+    def _note(self, result: Restored) -> None:
+        self._done[result.path] = result
+        if result.stopped:
+            self._over.set()
+
+    def _tell(self, size: int) -> None:
+        """An object of `size` bytes came, to whichever process."""
+        if self._interrupted:  # ends the process beside us, too
+            raise InterruptedError
+        self._came += size
+        if self._came >= WORTH:
+            self._much.set()
+        self._progress.advance()
 
 
-@contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
-    """A folder for files on their way into a pack, empty before and gone afterwards."""
-    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
-    yield private_folder(folder)
-    shutil.rmtree(folder, ignore_errors=True)
+def _died(entry: Entry, error: WorkerDiedError) -> Restored:
+    result = Restored(entry.path, entry.patient_id)
+    result.failed.append(Failure("", f"{error}; run it again, and it goes on from here"))
+    return result

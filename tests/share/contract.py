@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,14 @@ class ShareContract:
         share.put(NAME, source)
         with share.read(NAME) as file:
             assert file.read() == b""
+
+    def test_goes_to_another_process(self, share: Share, source: Path) -> None:
+        share.begin(first=True)
+        share.put(NAME, source)
+        other: Share = pickle.loads(pickle.dumps(share))
+        assert other.place == share.place
+        with other.read(NAME) as file:
+            assert file.read() == source.read_bytes()
 
     def test_never_replaces(self, share: Share, source: Path) -> None:
         share.begin(first=True)

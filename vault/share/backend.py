@@ -42,7 +42,7 @@ class NameTakenError(ShareError):
 class Share(Protocol):
     """Files under names made by `vault.share.layout`. Every method raises ShareError and no other error of its own.
 
-    Several threads may put files at once.
+    Several threads may put files at once. A share can be pickled, for a process of our own, which opens it anew.
     """
 
     READ_AT_ONCE: int

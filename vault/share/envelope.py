@@ -15,13 +15,14 @@ from typing import Any, Protocol
 import pyrage
 
 from vault.errors import ConfigError, IntegrityError
+from vault.files import CHUNK
 
 HEADER_LIMIT = 1 << 16
 """Bytes in which an age header must end: each recipient takes 100 to 800 of them."""
 
 _MOST_RECIPIENTS = HEADER_LIMIT // 100
 
-_CHUNK = 1 << 16  # plaintext bytes in one chunk of the age payload
+_PIECE = 1 << 16  # plaintext bytes in what age calls a chunk of the payload
 _TAG = 16  # Poly1305 tag that follows each chunk
 _NONCE = 16  # precedes the payload
 _MAC_LINE = b"\n--- "  # begins the header's last line; no other line of a header can begin so
@@ -61,6 +62,10 @@ class Identities:
     """Secret keys, each of which opens the envelopes: parsed once, used for every file."""
 
     parsed: tuple[Any, ...] = field(repr=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Goes to a process of our own as what stands in an identity file."""
+        return parse_identities, ("\n".join(map(str, self.parsed)),)
 
 
 def parse_recipients(keys: Iterable[str]) -> Recipients:
@@ -142,7 +147,7 @@ def decrypt(source: Readable, target: Writable, identities: Identities) -> int:
     ours is looked at first.
     """
     reader, writer = _GuardedReader(source), _Counted(target)
-    reader.look()
+    header = reader.look()
     try:
         pyrage.decrypt_io(reader, writer, identities.parsed)
         writer.flush()
@@ -156,14 +161,14 @@ def decrypt(source: Readable, target: Writable, identities: Identities) -> int:
     for failed in (writer.error, reader.error):
         if failed is not None:
             raise failed
-    if writer.count != plaintext_size(reader.count - header_size(reader.head)):
+    if writer.count != plaintext_size(reader.count - header):
         raise IntegrityError("an encrypted file did not give as many bytes as its length says")
     return writer.count
 
 
 def plaintext_size(payload: int) -> int:
     """Return how many bytes a payload of `payload` bytes holds, the inverse of `payload_size`; -1 where none can."""
-    chunks = max(1, -(-(payload - _NONCE) // (_CHUNK + _TAG)))
+    chunks = max(1, -(-(payload - _NONCE) // (_PIECE + _TAG)))
     size = payload - _NONCE - _TAG * chunks
     return size if size >= 0 and payload_size(size) == payload else -1
 
@@ -179,39 +184,41 @@ def header_size(head: bytes) -> int:
 
 def payload_size(size: int) -> int:
     """Return how many bytes follow the header for a plaintext of `size` bytes (an empty one has a chunk, too)."""
-    return _NONCE + size + _TAG * max(1, -(-size // _CHUNK))
+    return _NONCE + size + _TAG * max(1, -(-size // _PIECE))
 
 
 class _GuardedReader:
-    """Counts what the library reads, and keeps the first error, which the library would turn into its own."""
+    """Counts what the library reads, and keeps the first error, which the library would turn into its own.
+
+    The library asks for a few kB at a time: the source is asked for more, as it may be on a network.
+    """
 
     def __init__(self, source: Readable) -> None:
         self.count = 0
-        self.head = b""
         self.error: BaseException | None = None
         self._source = source
-        self._ahead = b""
+        self._piece = memoryview(b"")
 
-    def look(self) -> None:
-        """Read ahead as far as a header may reach; raises IntegrityError unless a plausible one ends there."""
-        while len(self._ahead) < HEADER_LIMIT and (
-            piece := self._source.read(HEADER_LIMIT - len(self._ahead))
-        ):
-            self._ahead += piece
-        end = header_size(self._ahead)
-        if self._ahead.count(b"\n-> ", 0, end) > _MOST_RECIPIENTS:
+    def look(self) -> int:
+        """Read ahead as far as a header may reach; returns its length. Raises IntegrityError unless it is plausible."""
+        head = b""
+        while len(head) < HEADER_LIMIT and (piece := self._source.read(CHUNK)):
+            head += piece
+        self._piece = memoryview(head)
+        end = header_size(head[:HEADER_LIMIT])
+        if head.count(b"\n-> ", 0, end) > _MOST_RECIPIENTS:
             raise IntegrityError("it is damaged: its header names more recipients than any vault has")
+        return end
 
     def read(self, size: int) -> bytes:
         try:
-            data, self._ahead = self._ahead[:size], self._ahead[size:]
-            data = data or self._source.read(size)
+            piece = self._piece or memoryview(self._source.read(CHUNK))
         except BaseException as error:
             self.error = self.error or error
             raise
+        data = bytes(piece[:size])
+        self._piece = piece[size:]
         self.count += len(data)
-        if len(self.head) < HEADER_LIMIT:
-            self.head += data[: HEADER_LIMIT - len(self.head)]
         return data
 
 

@@ -7,29 +7,30 @@ import shutil
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from vault.archive import smallpack
 from vault.archive.blobs import Blob, Bytes, File, hash_file
 from vault.archive.pack import PackObject, entry_chunks
 from vault.archive.smallpack import GitObject
 from vault.errors import IntegrityError, ShareError, VaultError
-from vault.files import CHUNK
 from vault.share import envelope, layout
 from vault.share.backend import Share, ShareUnavailableError
 from vault.share.envelope import Identities
 
-IN_MEMORY = 1 << 20
-"""Bytes of ciphertext up to which a file is opened in memory; a larger one goes through a file of our own."""
+IN_MEMORY = 24 << 20
+"""Bytes of ciphertext up to which a file is opened in memory (a dose has 17 MB); a larger one goes through a file of
+our own."""
 
 COPIES = 2
 """How often a large file lies on the disk for a while: opened, and in its pack."""
 
 AHEAD = 32
-"""Files that may wait, opened, for their turn: bounds the memory."""
+AHEAD_BYTES = 24 << 20
+"""Files that may wait, opened, for their turn, and how much they may hold: bounds the memory."""
 
 LARGEST_PACK = 256 << 20
 """Bytes of the largest commit, with its folders, that is read: millions of files."""
@@ -66,7 +67,9 @@ class Fetcher:
     def read(self, name: str, limit: int) -> bytes:
         """Return the plaintext of the file `name`, of at most `limit` bytes. Raises IntegrityError, ShareError."""
         target = io.BytesIO()
-        self._decrypt(name, _Limited(target, limit))
+        size = self._decrypt(name, target, envelope.HEADER_LIMIT + envelope.payload_size(limit))
+        if size > limit:
+            raise _too_large()
         return target.getvalue()
 
     def commit(self, key: bytes, oid: str, folder: str = layout.HISTORY) -> list[GitObject]:
@@ -87,9 +90,13 @@ class Fetcher:
         says, and a false one must not cost the others their place.
         """
         name = layout.blob_name(key, oid)
-        size = self._size(name)
+        return self._blob(name, oid, self._size(name), workspace)
+
+    def _blob(self, name: str, oid: str, size: int, workspace: Path) -> Blob:
         if size <= IN_MEMORY:
-            return _genuine(Bytes(self.read(name, IN_MEMORY)), oid)
+            buffer = _buffer(size)
+            buffer.truncate(self._decrypt(name, buffer, size))
+            return _genuine(Bytes(buffer.getvalue()), oid)
         free = shutil.disk_usage(workspace).free
         if size * COPIES > free:
             raise VaultError(
@@ -99,7 +106,7 @@ class Fetcher:
         descriptor, path = tempfile.mkstemp(dir=workspace)
         try:
             with open(descriptor, "wb", buffering=0) as file:  # noqa: PTH123  # it is a descriptor
-                self._decrypt(name, _Limited(file, size))
+                self._decrypt(name, file, size)
             return _genuine(hash_file(Path(path)), oid)
         except BaseException:
             Path(path).unlink()
@@ -113,20 +120,33 @@ class Fetcher:
         `stored` is asked whether they go into the pack as they are, or compressed. Raises ShareUnavailableError,
         after which no other would fare better, and OSError of our own disk.
         """
-        waiting: deque[tuple[str, Future[Fetched]]] = deque()
+        waiting: deque[_Begun] = deque()
         with ThreadPoolExecutor(self.share.READ_AT_ONCE, thread_name_prefix="fetch") as pool:
             try:
                 for oid in oids:
-                    waiting.append((oid, pool.submit(self._packed, key, oid, workspace, stored())))
-                    if len(waiting) >= AHEAD:
-                        yield _outcome(*waiting.popleft())
+                    waiting.append(self._begin(pool, key, oid, workspace, stored))
+                    while len(waiting) > AHEAD or sum(one.held for one in waiting) > AHEAD_BYTES:
+                        yield _outcome(waiting.popleft())
                 while waiting:
-                    yield _outcome(*waiting.popleft())
+                    yield _outcome(waiting.popleft())
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def _packed(self, key: bytes, oid: str, workspace: Path, stored: bool) -> Fetched:
-        blob = self.blob(key, oid, workspace)
+    def _begin(
+        self, pool: Executor, key: bytes, oid: str, workspace: Path, stored: Callable[[], bool]
+    ) -> _Begun:
+        name = layout.blob_name(key, oid)
+        try:
+            size = self._size(name)
+        except VaultError as error:
+            failed: Future[Fetched] = Future()
+            failed.set_exception(error)
+            return _Begun(oid, 0, failed)
+        work = pool.submit(self._packed, name, oid, size, workspace, stored())
+        return _Begun(oid, size if size <= IN_MEMORY else 0, work)
+
+    def _packed(self, name: str, oid: str, size: int, workspace: Path, stored: bool) -> Fetched:
+        blob = self._blob(name, oid, size, workspace)
         if isinstance(blob, Bytes) and stored:
             return Fetched(oid, blob.sha256, blob.size, smallpack.stored_blob(blob.data))
         entry = entry_chunks(PackObject(oid, "blob", blob), stored=stored)
@@ -134,10 +154,11 @@ class Fetcher:
             return Fetched(oid, blob.sha256, blob.size, list(entry))
         return Fetched(oid, blob.sha256, blob.size, entry, blob.path)
 
-    def _decrypt(self, name: str, target: envelope.Writable) -> None:
+    def _decrypt(self, name: str, target: envelope.Writable, limit: int) -> int:
+        """Open the file `name`, of which at most `limit` bytes are read; returns how many came out."""
         try:
             with self.share.read(name) as file:
-                envelope.decrypt(_Pieces(file), target, self.identities)
+                return envelope.decrypt(_Limited(file, limit), target, self.identities)
         except ShareError as error:
             raise self._missing(name, error) from None
 
@@ -152,49 +173,51 @@ class Fetcher:
         return error if self.share.exists(name) else MissingError(f"the share does not have {name}")
 
 
-def _outcome(oid: str, work: Future[Fetched]) -> tuple[str, Fetched | VaultError]:
+class _Begun(NamedTuple):
+    """A blob that is being fetched."""
+
+    oid: str
+    held: int
+    """Bytes of memory that it takes."""
+    work: Future[Fetched]
+
+
+def _outcome(begun: _Begun) -> tuple[str, Fetched | VaultError]:
     try:
-        return oid, work.result()
+        return begun.oid, begun.work.result()
     except ShareUnavailableError:
         raise
     except VaultError as error:
-        return oid, error
+        return begun.oid, error
 
 
-class _Pieces:
-    """A file read in large pieces, whatever small ones are asked for: fewer round trips on a network."""
-
-    def __init__(self, file: envelope.Readable) -> None:
-        self._file = file
-        self._rest = memoryview(b"")
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Return up to `size` bytes, none at the end."""
-        if not self._rest:
-            self._rest = memoryview(self._file.read(CHUNK))
-        end = len(self._rest) if size < 0 else size
-        piece, self._rest = bytes(self._rest[:end]), self._rest[end:]
-        return piece
+def _buffer(size: int) -> io.BytesIO:
+    """Return a buffer that has its `size` bytes already: one that grows takes a third of the time."""
+    buffer = io.BytesIO()
+    buffer.seek(max(size - 1, 0))
+    buffer.write(b"\0")
+    buffer.seek(0)
+    return buffer
 
 
 class _Limited:
-    """Passes on `limit` bytes and no more, so that nobody's file can take all memory, or the disk."""
+    """Gives `limit` bytes and no more, so that nobody's file can take all memory, or the disk."""
 
-    def __init__(self, target: envelope.Writable, limit: int) -> None:
-        self._target = target
+    def __init__(self, source: envelope.Readable, limit: int) -> None:
+        self._source = source
         self._left = limit
 
-    def write(self, data: bytes, /) -> int:
-        """Pass `data` on; raises IntegrityError where it is too much."""
-        if len(data) > self._left:
-            raise IntegrityError("a file on the share is larger than such a file can be")
-        taken = self._target.write(data)
-        self._left -= taken
-        return taken
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes, none at the end; raises IntegrityError where there are too many."""
+        data = self._source.read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise _too_large()
+        return data
 
-    def flush(self) -> None:
-        """Flush the target."""
-        self._target.flush()
+
+def _too_large() -> IntegrityError:
+    return IntegrityError("a file on the share is larger than such a file can be")
 
 
 def _genuine(blob: _Found, oid: str) -> _Found:

@@ -52,6 +52,7 @@ class S3Share:
     def __init__(self, bucket: str, prefix: str, access: Access) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/".lstrip("/")
+        self._access = access
         self._lock = access.object_lock
         self._conditional = True
         try:
@@ -70,6 +71,10 @@ class S3Share:
             )
         except (BotoCoreError, ValueError) as error:
             raise UsageError(f"[share] endpoint or region can't be right: {type(error).__name__}") from None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Goes to a process of our own as a place and an account, which connects anew."""
+        return S3Share, (self._bucket, self._prefix, self._access)
 
     @classmethod
     def at(cls, url: str, access: Access) -> S3Share:

@@ -42,6 +42,10 @@ class SmbShare:
         self._made: set[str] = set()
         self._smb = self._connection()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Goes to a process of our own as a place and an account, which connects anew."""
+        return SmbShare, (self._place, self._access)
+
     @classmethod
     def at(cls, url: str, access: Access) -> SmbShare:
         """The share at `smb://server[:port]/share/folder`. Raises UsageError when it names no server or no share."""
