@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samba import missing_samba, samba, stop
 
+from vault.digests import blob_hash
 from vault.errors import IntegrityError, UsageError
 from vault.files import CHUNK
-from vault.model import Row
+from vault.model import Failure, Row
 from vault.names import safe_name
 from vault.rois.document_folder import FolderStore
 from vault.rois.documents import (
@@ -402,6 +404,65 @@ def test_a_patient_whose_repository_is_damaged_costs_the_others_nothing(tmp_path
     failures = fetch_all(FolderStore(str(tmp_path)), inbox, patients, held)
     assert [(failure.subject, failure.reason) for failure in failures] == [("documents", "damaged")]
     assert [len(list(inbox.documents(patient))) for patient in patients] == [1, 0, 1]
+
+
+class Vanishing:
+    """A store that goes away after some documents; counts how often it was asked then."""
+
+    AT_ONCE = 2
+    size = 3
+
+    def __init__(self, documents):
+        self.left = documents
+        self.asked_too_late = 0
+        self.asking = threading.Lock()
+
+    @contextmanager
+    def open(self, file):
+        with self.asking:
+            self.left -= 1
+            self.asked_too_late += self.left < 0
+            if self.left < 0:
+                raise DocumentsAwayError("gone.")
+        yield self
+
+    def chunks(self):
+        yield b"one"
+
+    def close(self):
+        return None
+
+
+@pytest.mark.parametrize("documents", [0, 1, 8, 9, 40])
+def test_a_store_that_goes_away_keeps_what_came_until_then_and_is_left_alone(
+    tmp_path, monkeypatch, documents
+):
+    monkeypatch.setattr("vault.rois.documents.AT_A_TIME", 8)
+    inbox, patients, store = EmrInbox(tmp_path), [f"P{number}" for number in range(5)], Vanishing(documents)
+    same = blob_hash(3)
+    same.update(b"one")
+    for patient in patients:
+        inbox.write_rows(patient, {"documents": [row(str(number), f"{number}.pdf") for number in range(5)]})
+    failures = fetch_all(store, inbox, patients, lambda _: {"1": same.hexdigest()})
+    assert [(failure.subject, failure.reason) for failure in failures] == (
+        [("documents", "gone.")] if documents < 25 else []
+    )
+    came = [item for patient in patients for item in inbox.documents(patient)]
+    known = [key for patient in patients for key in inbox.known(patient)]
+    assert len(came) + len(known) == min(documents, 25)
+    assert set(known) <= {"1"}
+    assert store.asked_too_late <= store.AT_ONCE * 2  # each thread once more on a new connection, then nobody
+
+
+def test_failures_stand_in_the_order_of_the_rows_behind_those_of_the_database(tmp_path):
+    inbox = EmrInbox(tmp_path / "run")
+    before = Failure("query plans", "why")
+    rows = {"documents": [row(str(number), "none.pdf") for number in range(9)]}
+    inbox.write_rows("P1", rows, [before])
+    assert fetch_all(FolderStore(str(tmp_path)), inbox, ["P1"], lambda _: {}) == []
+    subjects = [failure.subject for failure in inbox.failures("P1")]
+    assert subjects == ["query plans", *(f"document {number}" for number in range(9))]
+    assert inbox.rows("P1") == rows
 
 
 def test_of_a_key_in_two_rows_the_first_is_fetched(fetched):

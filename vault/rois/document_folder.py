@@ -56,9 +56,10 @@ class FolderStore:
         finally:
             os.close(folder)
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
                 raise DocumentError(NO_FILE)
-            yield FolderFile(descriptor)
+            yield FolderFile(descriptor, found)
         finally:
             os.close(descriptor)
 
@@ -78,22 +79,25 @@ class FolderStore:
 class FolderFile:
     """An open file."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, found: os.stat_result) -> None:
         self._descriptor = descriptor
-        self._before = os.fstat(descriptor)
-        self.size = self._before.st_size
+        self._before = found
+        self.size = found.st_size
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the bytes (see `DocumentFile.chunks`)."""
         total = 0
         try:
-            while piece := os.read(self._descriptor, CHUNK):
+            # one byte more than there should be: a file server's word on the size may be an old one
+            while total <= self.size and (
+                piece := os.read(self._descriptor, min(CHUNK, self.size - total + 1))
+            ):
                 total += len(piece)
                 yield piece
             after = os.fstat(self._descriptor)
         except OSError as error:
             raise _said(error) from None
-        if total != self.size or after.st_mtime_ns != self._before.st_mtime_ns:
+        if not total == self.size == after.st_size or after.st_mtime_ns != self._before.st_mtime_ns:
             raise ChangedWhileReadError(CHANGED)
 
 

@@ -8,19 +8,24 @@ known by its key, never by its path: a revised one lies elsewhere.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
 from vault.digests import blob_hash
 from vault.errors import UsageError, VaultError
-from vault.model import Failure, PatientID, Row
+from vault.model import Failure, PatientID
 from vault.names import safe_name
 from vault.progress import Progress, Silent
 from vault.rois.emr_inbox import EmrInbox, KnownDocument
 
 T = TypeVar("T")
+
+AT_A_TIME = 250
+"""Documents that are read, while nothing else is done, before their patients are accounted for. Reading and hashing
+let other threads work, but every file takes turns with them: beside one that accounts it waits longer than it works."""
 
 ATTEMPTS = 2
 """How often a file is read that changes meanwhile, or whose connection is lost."""
@@ -135,28 +140,27 @@ def fetch_all(
     """
     report = progress or Silent()
     failed: list[Failure] = []
-    pool = ThreadPoolExecutor(store.AT_ONCE)
 
     def do(step: Callable[[], None]) -> None:
         try:
             step()
-        except DocumentsAwayError:
-            raise
         except VaultError as error:  # what the inbox has of this patient is damaged; the others' is not
             failed.append(Failure("documents", str(error)))
 
+    def begun(patient_id: PatientID) -> _Fetching:
+        fetching = _Fetching(store, inbox, patient_id)
+        do(lambda: fetching.begin(held))
+        return fetching
+
+    pool = ThreadPoolExecutor(store.AT_ONCE)
     try:
-        begun: _Fetching | None = None
-        for patient_id in patients:
-            fetching = _Fetching(store, inbox, patient_id)
-            do(lambda: fetching.begin(held, pool))  # noqa: B023  # called at once
-            if begun:  # the next one's documents are read while this one's are accounted for
-                do(begun.finish)
-                report.advance()
-            begun = fetching
-        if begun:
-            do(begun.finish)
-            report.advance()
+        for batch in _batches(map(begun, patients)):
+            try:
+                _read(batch, pool, store.AT_ONCE)
+            finally:
+                for fetching in batch:
+                    do(fetching.finish)
+                    report.advance()
     except DocumentsAwayError as error:
         failed.append(Failure("documents", str(error)))
     finally:
@@ -176,46 +180,73 @@ class _Fetching:
         self._store = store
         self._inbox = inbox
         self._patient_id = patient_id
-        self._rows: Mapping[str, Sequence[Row]] = {}
-        self._coming: dict[str, Future[KnownDocument | Failure | None]] = {}
+        self._failures: dict[str, Failure] = {}
+        self._same: dict[str, KnownDocument] = {}
+        self.wanted: list[tuple[str, str, str | None]] = []
+        """Of each document the key, the file, and the git blob id that the vault has."""
 
-    def begin(self, held: Callable[[PatientID], Mapping[str, str]], pool: Executor) -> None:
-        """Hand the documents that the rows list to `pool`. Raises VaultError when inbox or vault can't be read."""
-        self._rows = self._inbox.rows(self._patient_id) or {}
+    def begin(self, held: Callable[[PatientID], Mapping[str, str]]) -> None:
+        """List the documents in the rows. Raises VaultError when inbox or vault can't be read."""
         files = dict[str, str]()
-        for row in self._rows.get("documents", ()):  # of a key that stands in two rows, the first
+        for row in (self._inbox.rows(self._patient_id) or {}).get("documents", ()):
+            # of a key that stands in two rows, the first
             files.setdefault(row.fields.get("document_key") or "", row.fields.get("file") or "")
         has = held(self._patient_id)
-        for key, file in files.items():
-            self._coming[key] = pool.submit(self._fetch, key, file, has.get(safe_name(key)))
+        self.wanted = [(key, file, has.get(safe_name(key))) for key, file in files.items()]
 
-    def finish(self) -> None:
-        """Wait for the documents and account for them.
-
-        Raises DocumentsAwayError when the store is gone: what was fetched until then stays.
-        """
-        failures: list[Failure] = []
-        same: dict[str, KnownDocument] = {}
+    def fetch(self, key: str, file: str, held: str | None) -> None:
+        """Fetch one of the documents. Raises DocumentsAwayError when the store is gone."""
         try:
-            for key, coming in self._coming.items():
-                found = coming.result()
-                if isinstance(found, Failure):
-                    failures.append(found)
-                elif found:
-                    same[key] = found
-        finally:
-            if failures:
-                before = self._inbox.failures(self._patient_id)
-                self._inbox.write_rows(self._patient_id, self._rows, [*before, *failures])
-            self._inbox.note_known(self._patient_id, same)
-
-    def _fetch(self, key: str, file: str, held: str | None) -> KnownDocument | Failure | None:
-        try:
-            return _fetch(self._store, self._inbox, self._patient_id, key, file, held)
+            same = _fetch(self._store, self._inbox, self._patient_id, key, file, held)
+            if same:
+                self._same[key] = same
         except DocumentsAwayError:
             raise
         except VaultError as error:
-            return not_retrieved(key, str(error))
+            self._failures[key] = not_retrieved(key, str(error))
+
+    def finish(self) -> None:
+        """Account for the documents that were fetched. Raises VaultError when the inbox can't be read."""
+        order = [key for key, *_ in self.wanted]
+        if self._failures:
+            rows = self._inbox.rows(self._patient_id) or {}
+            failures = [self._failures[key] for key in order if key in self._failures]
+            self._inbox.write_rows(
+                self._patient_id, rows, [*self._inbox.failures(self._patient_id), *failures]
+            )
+        self._inbox.note_known(self._patient_id, {key: self._same[key] for key in order if key in self._same})
+
+
+def _batches(each: Iterable[_Fetching]) -> Iterator[list[_Fetching]]:
+    """Yield patients together until they have `AT_A_TIME` documents."""
+    batch, documents = list[_Fetching](), 0
+    for fetching in each:
+        batch.append(fetching)
+        documents += len(fetching.wanted)
+        if documents >= AT_A_TIME:
+            yield batch
+            batch, documents = [], 0
+    if batch:
+        yield batch
+
+
+def _read(batch: Iterable[_Fetching], pool: Executor, at_once: int) -> None:
+    """Fetch the documents of a batch. Raises DocumentsAwayError when the store is gone and nobody asks it any more."""
+    wanted = [(fetching, document) for fetching in batch for document in fetching.wanted]
+    left = iter(wanted)  # one task a thread: to hand over each document would take longer than to read it
+
+    def work() -> None:
+        try:
+            for fetching, document in left:
+                fetching.fetch(*document)
+        except BaseException:
+            deque(left, maxlen=0)  # the others shall not go on either
+            raise
+
+    coming = [pool.submit(work) for _ in range(min(at_once, len(wanted)))]
+    wait(coming)
+    for each in coming:
+        each.result()
 
 
 def not_retrieved(key: str, why: str) -> Failure:
