@@ -120,15 +120,15 @@ class Database:
         connection = self._opened()
         cursors: list[pyodbc.Cursor] = []
 
-        def begin() -> list[
-            pyodbc.Row
-        ]:  # one call: most answers are one page, and handing over takes its time
+        def begin() -> tuple[list[pyodbc.Row], bool]:
+            # one call: most answers are one page, and to hand over takes longer than the database
             cursors.append(connection.cursor())
             cursors[0].execute(statement.text, *values)
-            return cursors[0].fetchmany(PAGE) if cursors[0].description else []
+            page = cursors[0].fetchmany(PAGE) if cursors[0].description else []
+            return page, len(page) < PAGE and _rolled_back(connection)
 
         try:
-            page = self._call(begin)
+            page, ended = self._call(begin)
             columns = tuple(str(column[0]).lower() for column in cursors[0].description or ())
             answer = Answer(columns, self._rows(cursors[0], page))
         except OverdueError:
@@ -138,7 +138,8 @@ class Database:
         except (pyodbc.Error, UnicodeDecodeError, DatabaseError):
             self._roll_back()
             raise
-        self._roll_back()
+        if not ended:
+            self._roll_back()
         return answer
 
     def _rows(self, cursor: pyodbc.Cursor, page: list[pyodbc.Row]) -> list[tuple[object, ...]]:
@@ -213,6 +214,14 @@ class Database:
         if kind is Trouble.TIMED_OUT:
             return self._too_slow()
         return DatabaseError(said) if opened else LostError(said)
+
+
+def _rolled_back(connection: pyodbc.Connection) -> bool:
+    try:
+        connection.rollback()
+    except pyodbc.Error:
+        return False
+    return True
 
 
 class _AgainError(Exception):

@@ -39,6 +39,8 @@ def canonical(value: object) -> str | None:
 
 
 def _said(value: object) -> str:
+    if isinstance(value, str):  # most are
+        return text(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float | Decimal):
@@ -65,7 +67,8 @@ def typed(value: object, kind: Kind) -> str | None:
 
 def text(value: str) -> str:
     """Text without padding at its end; what is no Unicode (half a surrogate pair) is spelled out."""
-    return value.rstrip(" \0").encode("utf-8", "backslashreplace").decode()
+    plain = value.rstrip(" \0")
+    return plain if plain.isascii() else plain.encode("utf-8", "backslashreplace").decode()
 
 
 def number(value: float | Decimal) -> str:
