@@ -40,7 +40,7 @@ def test_what_is_known_stands_behind_the_rows_and_half_a_note_is_none(tmp_path: 
     inbox.note_known("1", noted)
     assert inbox.known("1") == noted
     assert inbox.rows("1") == {"plans": []}
-    file = tmp_path / "emr" / "1" / "rows.jsonl"
+    file = tmp_path / "emr" / "rows" / "1.jsonl"
     file.write_bytes(file.read_bytes()[:-1])
     assert inbox.known("1") == {}
     assert inbox.rows("1") == {"plans": []}
@@ -88,10 +88,35 @@ def test_what_a_power_cut_has_torn_is_told_from_what_is_whole(tmp_path: Path) ->
         inbox.write_rows(patient, {})
         inbox.put_document(patient, "k", "a.txt", [b"whole"])
     inbox.sync()
-    (tmp_path / "emr" / "1" / "rows.jsonl").write_bytes(b"{")
+    (tmp_path / "emr" / "rows" / "1.jsonl").write_bytes(b"{")
     next((tmp_path / "emr" / "1").rglob("content")).write_bytes(b"whol\0")
     assert inbox.patients() == ["2"]
     with pytest.raises(VaultError, match="not whole in the inbox"):
         inbox.rows("1")
     assert list(inbox.documents("1")) == []
     assert [document.key for document in inbox.documents("2")] == ["k"]
+
+
+def test_rows_that_an_earlier_version_left_are_read_and_forgotten(tmp_path: Path) -> None:
+    inbox = EmrInbox(tmp_path)
+    inbox.write_rows("1", {"plans": []}, [Failure("history", "why")])
+    inbox.note_known("1", {"7": KnownDocument("a.pdf", "b")})
+    (tmp_path / "emr" / "1").mkdir()
+    (tmp_path / "emr" / "rows" / "1.jsonl").rename(tmp_path / "emr" / "1" / "rows.jsonl")
+    assert inbox.patients() == ["1"]
+    assert inbox.rows("1") == {"plans": []}
+    assert inbox.failures("1") == [Failure("history", "why")]
+    assert inbox.known("1") == {"7": KnownDocument("a.pdf", "b")}
+    inbox.clear("1")
+    assert inbox.patients() == []
+    assert inbox.rows("1") is None
+
+
+def test_a_patient_called_rows_is_no_other_patient(tmp_path: Path) -> None:
+    inbox = EmrInbox(tmp_path)
+    for patient in ("rows", "1"):
+        inbox.write_rows(patient, {})
+        inbox.put_document(patient, "k", "a.txt", [patient.encode()])
+    inbox.clear("rows")
+    assert inbox.patients() == ["1"]
+    assert [document.path.read_bytes() for document in inbox.documents("1")] == [b"1"]

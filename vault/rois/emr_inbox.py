@@ -1,11 +1,13 @@
 """What the database and the document store said about each patient of one run, kept until it is committed.
 
-    <root>/inbox/<run>/emr/<patient>/rows.jsonl                   rows per query, and what failed; in a second line, the
+    <root>/inbox/<run>/emr/rows/<patient>.jsonl                   rows per query, and what failed; in a second line, the
                                                                   documents that were read and are held already
     <root>/inbox/<run>/emr/<patient>/documents/<key>/content      a document's bytes as received
     <root>/inbox/<run>/emr/<patient>/documents/<key>/name.json    its key and file name; written last
 
-Ten thousand unchanged documents a night would otherwise be written to disk only to be thrown away.
+Ten thousand unchanged documents a night would otherwise be written to disk only to be thrown away; and most patients
+have no new one, so that they need no folder: to make one costs a disk more than to keep the rows. Earlier versions kept
+them in it, `<patient>/rows.jsonl`, where an inbox that one of them left behind has them still.
 
 Every name from outside is made safe first. A document without `name.json` did not arrive. Everything is durable once
 `sync` was called; what a power cut before that has torn is told from what is whole.
@@ -18,6 +20,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,7 +34,9 @@ from vault.names import safe_name
 
 T = TypeVar("T")
 
-_ROWS = "rows.jsonl"
+_ROWS = "rows"
+"""No patient's folder has this name: `safe_name` marks lower case."""
+_EARLIER_ROWS = "rows.jsonl"
 
 LARGEST_DOCUMENT = 1 << 30
 """Bytes of the largest document that is kept."""
@@ -83,7 +88,8 @@ class EmrInbox:
 
     def patients(self) -> list[PatientID]:
         """Everyone of whom rows are here, sorted."""
-        found = (_read_rows(path) for path in self._folder.glob(f"*/{_ROWS}"))
+        paths = chain(self._folder.glob(f"{_ROWS}/*.jsonl"), self._folder.glob(f"*/{_EARLIER_ROWS}"))
+        found = (_read_rows(path) for path in paths)
         return sorted(PatientID(rows.patient_id) for rows in found if rows)
 
     def sync(self) -> None:
@@ -105,14 +111,14 @@ class EmrInbox:
                 f"The database's rows about one patient are more than {LARGEST_ROWS >> 20} MiB, which can't be right: "
                 "check the query set with `vault doctor --queries`."
             )
-        _keep(self._patient(patient_id) / _ROWS, data)
+        _keep(self._folder / _ROWS / f"{safe_name(patient_id)}.jsonl", data)
 
     def rows(self, patient_id: str) -> dict[str, list[Row]] | None:
         """What the database said: query to rows. A query that failed is absent; None when nobody asked.
 
         Raises VaultError when it was torn by a power cut, or damaged since.
         """
-        path = self._patient(patient_id) / _ROWS
+        path = self._rows_file(patient_id)
         if not path.exists():
             return None
         found = _read_rows(path)
@@ -127,20 +133,20 @@ class EmrInbox:
 
     def failures(self, patient_id: str) -> list[Failure]:
         """What the database could not be asked about this patient, and why."""
-        found = _read_rows(self._patient(patient_id) / _ROWS)
+        found = _read_rows(self._rows_file(patient_id))
         return found.failures if found else []
 
     def note_known(self, patient_id: str, documents: Mapping[str, KnownDocument]) -> None:
         """Note, behind a patient's rows, which documents are known, by key. Raises OSError, also without rows."""
         if documents:
-            path = self._patient(patient_id) / _ROWS
+            path = self._rows_file(patient_id)
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW), "ab") as file:
                 file.write(b"\n" + msgspec.json.encode(dict(documents)))
 
     def known(self, patient_id: str) -> dict[str, KnownDocument]:
         """What was noted of a patient; nothing where half of it is there, so that the next run retrieves it."""
         try:
-            noted = (self._patient(patient_id) / _ROWS).read_bytes().partition(b"\n")[2]
+            noted = self._rows_file(patient_id).read_bytes().partition(b"\n")[2]
             return msgspec.json.decode(noted, type=dict[str, KnownDocument])
         except (FileNotFoundError, msgspec.DecodeError):
             return {}
@@ -180,8 +186,14 @@ class EmrInbox:
 
     def clear(self, patient_id: str) -> None:
         """Forget one patient."""
+        self._rows_file(patient_id).unlink(missing_ok=True)
         if self._patient(patient_id).is_dir():
             shutil.rmtree(self._patient(patient_id))
+
+    def _rows_file(self, patient_id: str) -> Path:
+        path = self._folder / _ROWS / f"{safe_name(patient_id)}.jsonl"
+        earlier = self._patient(patient_id) / _EARLIER_ROWS
+        return path if path.exists() or not earlier.exists() else earlier
 
     def _patient(self, patient_id: str) -> Path:
         return self._folder / safe_name(patient_id)
