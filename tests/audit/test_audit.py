@@ -19,13 +19,13 @@ from retention_kit import ToldVault
 from vault.archive.blobs import Bytes
 from vault.archive.ledger import Ledger
 from vault.archive.overview import Overview
+from vault.archive.refs import is_mark
 from vault.archive.repository import PatientRepository
 from vault.archive.signing import Signer
 from vault.audit.audit import audit
 from vault.audit.findings import AuditReport, Level
 from vault.audit.place import permissions
 from vault.share.envelope import encrypt, header_size, parse_recipients, plaintext_size
-from vault.share.marks import is_mark
 
 SWEEP = int(os.environ.get("VAULT_AUDIT_SWEEP", "24"))
 """How many corruptions are tried; 1,000 take a quarter of an hour."""
@@ -203,6 +203,10 @@ DAMAGE: list[tuple[Callable[[ToldVault], object], str]] = [
     (lambda place: (place.root / "repos/A.git/hooks").mkdir(), "does not put there: hooks"),
     (lambda place: (place.root / "repos/A.git/objects/info/alternates").write_text("/x\n"), "alternates"),
     (lambda place: (place.root / "repos/A.git/HEAD").chmod(0o644), "open to other users"),
+    (
+        lambda place: (place.root / "damaged").mkdir(),
+        "open to other users",
+    ),
     (lambda place: (place.root / "keys/pseudonym.key").write_text("0" * 64), "pseudonym key is another"),
     (lambda place: (place.root / "keys/signing_key").unlink(), "can't be read"),
     (lambda place: (place.root / "keys/identity.txt").write_text("AGE-SECRET-KEY-1X\n"), "the identity"),

@@ -17,22 +17,15 @@ from vault.keys import public_key
 _EMPTY = {"vault.lock", "lock", "lock.holder"}
 """Files without content, which may be open to others."""
 
+_PRIVATE = {
+    "repos", "ledger.git", "overview.git", "inbox", "hourly", "outbox", "quarantine", "reports", "today", "mail",
+    "keys", "work", "restoring",
+}  # fmt: skip
+
 
 def permissions(root: Path) -> Iterator[Finding]:
     """Yield what other users can read or write. Links are not followed."""
-    open_to_others = 0
-    for folder, folders, files in os.walk(root):
-        for name in (*folders, *files):
-            try:
-                mode = Path(folder, name).lstat().st_mode
-            except FileNotFoundError:  # a run is at work meanwhile
-                continue
-            open_to_others += bool(
-                name not in _EMPTY
-                and not stat.S_ISLNK(mode)
-                and stat.S_IMODE(mode) & 0o077
-                and _private(folder, root)
-            )
+    open_to_others = sum(_open_to_others(path) for path in _private(root))
     if open_to_others:
         yield Finding(
             Level.WARNING,
@@ -42,13 +35,21 @@ def permissions(root: Path) -> Iterator[Finding]:
         )
 
 
-def _private(folder: str, root: Path) -> bool:
-    """Whether patients' data lie there: what a site puts beside them is its own business."""
-    relative = Path(folder).relative_to(root).parts
-    return bool(relative) and relative[0] in {
-        "repos", "ledger.git", "overview.git", "inbox", "hourly", "outbox", "quarantine", "reports", "today",
-        "mail", "keys",
-    }  # fmt: skip
+def _private(root: Path) -> Iterator[Path]:
+    """Yield where patients' data and keys lie: what a site puts beside them is its own business."""
+    for name in sorted(_PRIVATE):
+        yield root / name
+        for folder, folders, files in os.walk(root / name):
+            yield from (Path(folder, each) for each in (*folders, *files) if each not in _EMPTY)
+    yield root / "damaged"  # whose content stays as it was found: nobody gets through a closed folder
+
+
+def _open_to_others(path: Path) -> bool:
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:  # a run is at work meanwhile
+        return False
+    return not stat.S_ISLNK(mode) and bool(stat.S_IMODE(mode) & 0o077)
 
 
 def keys(config: Config) -> Iterator[Finding]:
