@@ -18,6 +18,7 @@ import pluggy
 from vault.archive.bare import BareRepository
 from vault.archive.ledger import Ledger
 from vault.archive.overview import Overview
+from vault.archive.refs import BRANCHES
 from vault.archive.repository import FOLDER, PatientRepository, all_repositories
 from vault.archive.signing import Signer
 from vault.config import Config
@@ -34,7 +35,6 @@ from vault.share import layout, manifest
 from vault.share.backend import share_of
 from vault.share.envelope import parse_recipients
 from vault.share.manifest import Entry, Manifest
-from vault.share.marks import BRANCHES
 from vault.share.mirror import mark_history, mark_shared, seal_commit, seal_history
 from vault.share.outbox import Outbox
 from vault.sync_report import Delivery

@@ -10,6 +10,7 @@ from vault.archive.bare import BareRepository
 from vault.archive.blobs import Bytes
 from vault.archive.ledger import Ledger
 from vault.archive.overview import Overview
+from vault.archive.refs import is_mark
 from vault.archive.repository import FOLDER, PatientRepository, all_repositories
 from vault.config import Config
 from vault.errors import IntegrityError, VaultError
@@ -17,7 +18,6 @@ from vault.files import write_file
 from vault.keys import read_pseudonym_key
 from vault.share import layout, manifest
 from vault.share.manifest import Entry, Manifest
-from vault.share.marks import is_mark
 from vault.share.needed import ledger_names, manifests, needed_names
 from vault.share.outbox import Outbox
 

@@ -16,6 +16,7 @@ from vault.archive import layout as bare_layout
 from vault.archive.bare import BareRepository
 from vault.archive.overview import Overview
 from vault.archive.rebuild import blobs_of, bring_commits, prove
+from vault.archive.refs import BRANCHES
 from vault.archive.repository import FOLDER, PatientRepository
 from vault.errors import IntegrityError, VaultError
 from vault.files import private_folder, sync_folder
@@ -26,7 +27,6 @@ from vault.share import layout
 from vault.share.backend import ShareUnavailableError
 from vault.share.fetch import Fetched, Fetcher
 from vault.share.manifest import LEDGER, OVERVIEW, Entry
-from vault.share.marks import BRANCHES
 from vault.share.mirror import mark_history, mark_shared
 from vault.workers import Tell
 

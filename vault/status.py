@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vault.archive.ledger import Ledger
+from vault.archive.refs import BRANCHES, VERIFIED, history_ref, shared_ref
 from vault.archive.repository import PatientRepository, all_repositories
 from vault.config import Config
 from vault.errors import ConfigError, VaultError
@@ -17,9 +18,7 @@ from vault.keys import Pseudonyms
 from vault.model import Failure
 from vault.retention import standing
 from vault.retention.lists import waiting
-from vault.share.marks import BRANCHES, history_ref, shared_ref
 from vault.verification.state import RunState, policy_of, states
-from vault.verification.verified import VERIFIED
 
 RUNS_READ = 60
 """How many runs back a patient's last one is looked for."""

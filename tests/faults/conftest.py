@@ -20,6 +20,7 @@ from vaults import TestVault
 
 from vault.archive.blobs import object_id
 from vault.archive.ledger import Ledger
+from vault.archive.refs import BRANCHES, history_ref, shared_ref
 from vault.archive.repository import all_repositories
 from vault.archive.smallpack import decode
 from vault.config import Config, load
@@ -30,7 +31,6 @@ from vault.inventory import needed_on_share
 from vault.keys import read_pseudonym_key
 from vault.share.layout import LEDGER, blob_name, commit_name, manifest_name
 from vault.share.manifest import HEAD, parse, split
-from vault.share.marks import BRANCHES, history_ref, shared_ref
 from vault.share.needed import manifests
 
 NIGHT = date(2026, 11, 23)

@@ -9,11 +9,11 @@ import pytest
 from history_kit import FIRST, History
 
 from vault.archive.blobs import Bytes, hash_file
+from vault.archive.refs import SHARED, shared_ref
 from vault.archive.repository import PatientRepository
 from vault.errors import ConfigError, IntegrityError
 from vault.share import envelope, layout, mirror
 from vault.share.folder import FolderShare
-from vault.share.marks import SHARED, shared_ref
 from vault.share.mirror import mark_shared, seal_at_hand, seal_commit, unsealed
 from vault.share.outbox import Outbox
 

@@ -17,6 +17,7 @@ from answer_kit import mail
 
 from vault.archive.blobs import Bytes
 from vault.archive.ledger import Ledger
+from vault.archive.refs import VERIFIED
 from vault.archive.repository import PatientRepository
 from vault.archive.signing import Signer
 from vault.config import Config, load
@@ -24,7 +25,6 @@ from vault.keys import Pseudonyms
 from vault.setup import initialize
 from vault.verification.poll import Desk
 from vault.verification.runs import codes
-from vault.verification.verified import VERIFIED
 
 ZONE = "Europe/Berlin"
 NIGHT = datetime(2026, 11, 24, 2, tzinfo=UTC)

@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta, timezone
 
 import pygit2
 
+from vault.archive.refs import VERIFIED
 from vault.archive.signing import Signer
 from vault.errors import DAMAGED, IntegrityError, UsageError
 
@@ -133,7 +134,7 @@ class Revisions:
 
     def _named(self, name: str) -> str | None:
         if name == "verified":
-            verified = self._ref("refs/vault/verified")
+            verified = self._ref(VERIFIED)
             if verified is None:
                 raise UsageError(
                     "Nothing of this patient has been verified yet; `latest` is what was retrieved last."

@@ -1,6 +1,12 @@
-"""The refs of a repository that say how much of it the share has: see `vault.share.mirror`, which moves them."""
+"""The refs of a repository beside its branches: what people vouched for, and how much of it the share has.
+
+`vault.verification.verified` moves the first, `vault.share.mirror` the others.
+"""
 
 from __future__ import annotations
+
+VERIFIED = "refs/vault/verified"
+"""The newest commit of `main` that people have vouched for."""
 
 SHARED = "refs/vault/shared"
 """Marks the commit up to which every blob of `main` is on the share or waits for it."""

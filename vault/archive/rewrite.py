@@ -28,17 +28,12 @@ from vault.archive.gitaccess import run_git
 from vault.archive.objects import sha256
 from vault.archive.pack import PackObject, entry_chunks, write_entries
 from vault.archive.packindex import object_ids
+from vault.archive.refs import history_ref, shared_ref
 from vault.archive.signing import Signer
 from vault.archive.slices import DELTAS, Slice, slices
 from vault.archive.swap import beside, erase, put_in_place, take_away
 from vault.errors import DAMAGED, IntegrityError
 from vault.files import CHUNK, private_folder, sync_tree
-
-SHARED = "refs/vault/shared"
-"""Begins the names of the refs that say which blobs the share has (`vault.share.marks`)."""
-
-HISTORY = "refs/vault/history"
-"""The same of commits. Those of a rewritten branch are new."""
 
 Goes = Callable[[str], bool]
 """Whether the file at a path of the tree goes."""
@@ -189,11 +184,11 @@ def _build(repository: BareRepository, branch: str, new: _New, fresh: Path) -> R
         item.oid for item in new.objects.values() if item.kind == "blob" and item.oid not in held
     )
     after = _refs(before, branch, new, {commit.oid for commit in repository.log(branch)})
-    to_share = {
-        name: oid for name, oid in after.items() if name.startswith(SHARED) and oid == new.tip and added
-    }
-    after = {name: oid for name, oid in after.items() if name not in to_share}
-    after = {name: oid for name, oid in after.items() if not (name.startswith(HISTORY) and oid == new.tip)}
+    to_share = {}
+    if new.tip and after.get(history_ref(branch)) == new.tip:
+        del after[history_ref(branch)]  # the commits of a rewritten branch are new to the share
+    if new.tip and added and after.get(shared_ref(branch)) == new.tip:
+        to_share = {shared_ref(branch): after.pop(shared_ref(branch))}
     for folder in ("objects/info", "objects/pack", "refs/heads", "refs/vault"):
         private_folder(fresh / folder)
     os.link(repository.path / LOCK, fresh / LOCK)  # whoever waits for it waits for the new one

@@ -9,11 +9,11 @@ from vault.archive import history, sums
 from vault.archive.bare import LOCK, BareRepository
 from vault.archive.gitaccess import run_git
 from vault.archive.layout import foreign_settings
+from vault.archive.refs import BRANCHES, is_mark
 from vault.archive.repository import PatientRepository
 from vault.audit.findings import Finding, Level
 from vault.audit.packs import read_packs
 from vault.errors import VaultError
-from vault.share.marks import BRANCHES, is_mark
 
 RESTORE = (
     "`vault repair PATIENT --from-share` brings a patient's back and keeps the damaged one; `vault restore` into an "

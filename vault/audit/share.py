@@ -10,6 +10,7 @@ from pathlib import Path
 from vault.archive import smallpack
 from vault.archive.bare import BareRepository
 from vault.archive.ledger import Ledger
+from vault.archive.refs import BRANCHES, history_ref, shared_ref
 from vault.audit.findings import Finding, Level
 from vault.errors import IntegrityError, VaultError
 from vault.files import private_folder
@@ -17,7 +18,6 @@ from vault.share import envelope, layout, manifest
 from vault.share.backend import Share, ShareUnavailableError
 from vault.share.envelope import Identities
 from vault.share.fetch import LARGEST_PACK, Fetcher
-from vault.share.marks import BRANCHES
 from vault.share.needed import manifests
 
 SUBJECT = "share"
@@ -70,8 +70,7 @@ def expected(
 def _of_branch(
     repository: BareRepository, branch: str, key: bytes, of_ledger: bool, marks: bool
 ) -> Iterator[Expected]:
-    suffix = "" if branch == "main" else f"-{branch}"
-    shared, known = (repository.ref(f"refs/vault/{name}{suffix}") for name in ("shared", "history"))
+    shared, known = repository.ref(shared_ref(branch)), repository.ref(history_ref(branch))
     blobs, commits = not marks, not marks
     for commit in repository.log(branch):
         blobs |= commit.oid == shared

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vault.archive import sums
+from vault.archive.refs import VERIFIED
 from vault.archive.repository import PatientRepository
 from vault.emergency import layout
 from vault.emergency.attributes import Attributes, read_attributes
@@ -19,8 +20,6 @@ from vault.emergency.manifest import ExportedPatient, Failed, Manifest
 from vault.emergency.names import distinct
 from vault.errors import IntegrityError, UsageError, VaultError
 from vault.model import Failure
-
-VERIFIED = "refs/vault/verified"
 
 
 @dataclass(frozen=True, slots=True)

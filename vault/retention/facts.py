@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from vault.archive import hours
 from vault.archive.ledger import Ledger
 from vault.archive.overview import Overview
+from vault.archive.refs import VERIFIED
 from vault.archive.repository import PatientRepository, all_repositories
 from vault.config import Config
 from vault.errors import ConfigError, VaultError
@@ -91,7 +92,7 @@ def gather(config: Config, ledger: Ledger, now: datetime) -> Facts:
         pseudonym = pseudonyms.of(repository.patient_id)
         facts.repositories[pseudonym] = repository
         try:
-            verified = repository.ref("refs/vault/verified") == repository.tip()
+            verified = repository.ref(VERIFIED) == repository.tip()
             signs = [_last_sign(repository), seen.get(pseudonym)]
             signs += [run.began for run in runs if pseudonym in run.census]
             evidence = max((sign for sign in signs if sign), default=None)

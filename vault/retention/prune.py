@@ -26,6 +26,7 @@ from vault.archive import hours
 from vault.archive.bare import BareRepository
 from vault.archive.ledger import Ledger
 from vault.archive.overview import Overview
+from vault.archive.refs import is_mark
 from vault.archive.repository import all_repositories
 from vault.archive.rewrite import Rewritten, retiring, rewriting
 from vault.archive.signing import Signer, allowed_keys
@@ -46,7 +47,6 @@ from vault.retention.plan import Fate, Plan, plan
 from vault.retention.report import PruneReport
 from vault.share import layout
 from vault.share.envelope import parse_recipients
-from vault.share.marks import is_mark
 
 AT_ONCE = 3
 """Repositories that are rewritten at the same time: they wait for the disk together."""

@@ -16,11 +16,11 @@ from collections.abc import Iterable, Iterator
 from vault.archive import smallpack
 from vault.archive.bare import BareRepository
 from vault.archive.blobs import Blob
+from vault.archive.refs import history_ref, shared_ref
 from vault.archive.smallpack import GitObject
 from vault.errors import IntegrityError
 from vault.share import layout
 from vault.share.envelope import Recipients, parse_recipients
-from vault.share.marks import history_ref, shared_ref
 from vault.share.outbox import Outbox
 
 

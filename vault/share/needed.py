@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from vault.archive.bare import BareRepository
 from vault.archive.ledger import Ledger
+from vault.archive.refs import BRANCHES
 from vault.share import layout
-from vault.share.marks import BRANCHES
 
 
 def needed_names(repositories: Iterable[BareRepository], key: bytes) -> Iterator[str]:

@@ -11,14 +11,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 
+from vault.archive.refs import VERIFIED
 from vault.archive.repository import PatientRepository
 from vault.errors import IntegrityError, VaultError
 from vault.keys import Pseudonyms
 from vault.model import Failure
 from vault.verification.quorum import State
 from vault.verification.state import RunState
-
-VERIFIED = "refs/vault/verified"
 
 
 @dataclass(slots=True)
