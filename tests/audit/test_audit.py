@@ -186,6 +186,11 @@ def take_the_newest_manifest(place: ToldVault) -> None:
     newest.rename(newest.with_name(f"0000000001-{'f' * 32}.age"))
 
 
+def open_to_others(folder: Path) -> None:
+    folder.mkdir()
+    folder.chmod(0o755)
+
+
 DAMAGE: list[tuple[Callable[[ToldVault], object], str]] = [
     (lambda place: forge(place, Signer(Ed25519PrivateKey.generate())), "by a key that"),
     (lambda place: forge(place, place.signer), "no run recorded"),
@@ -203,10 +208,7 @@ DAMAGE: list[tuple[Callable[[ToldVault], object], str]] = [
     (lambda place: (place.root / "repos/A.git/hooks").mkdir(), "does not put there: hooks"),
     (lambda place: (place.root / "repos/A.git/objects/info/alternates").write_text("/x\n"), "alternates"),
     (lambda place: (place.root / "repos/A.git/HEAD").chmod(0o644), "open to other users"),
-    (
-        lambda place: (place.root / "damaged").mkdir(),
-        "open to other users",
-    ),
+    (lambda place: open_to_others(place.root / "damaged"), "open to other users"),
     (lambda place: (place.root / "keys/pseudonym.key").write_text("0" * 64), "pseudonym key is another"),
     (lambda place: (place.root / "keys/signing_key").unlink(), "can't be read"),
     (lambda place: (place.root / "keys/identity.txt").write_text("AGE-SECRET-KEY-1X\n"), "the identity"),
