@@ -17,6 +17,7 @@ from vault.report.build import Sources, appointments, department_day, patient_da
 from vault.report.department_pdf import department_pdf
 from vault.report.glyphs import EAST_ASIAN, LONGEST, REPLACEMENT, SYSTEM, _font_of, printable
 from vault.report.patient_pdf import Setting, patient_pdf
+from vault.report.sheet import Frame, Sheet
 from vault.report.treatments import PatientDay, Person
 
 ZONE = ZoneInfo("Europe/Berlin")
@@ -55,6 +56,20 @@ def pages(document: bytes) -> list[str]:
     """The text of each page, as a reader's program finds it."""
     pdf = pypdfium2.PdfDocument(io.BytesIO(document))
     return [page.get_textpage().get_text_bounded() for page in pdf]
+
+
+def as_seen(document: bytes) -> str:
+    """The letters of all pages line by line and from the left, as they lie on the paper; without spaces."""
+    seen = []
+    for page in pypdfium2.PdfDocument(io.BytesIO(document)):
+        text = page.get_textpage()
+        letters = []
+        for index in range(text.count_chars()):
+            left, bottom, *_ = text.get_charbox(index, loose=True)
+            if not (letter := text.get_text_range(index, 1)).isspace():
+                letters.append((-round(bottom), left, letter))
+        seen += [letter for *_, letter in sorted(letters)]
+    return "".join(seen)
 
 
 def within(document: bytes) -> bool:
@@ -154,6 +169,26 @@ def test_arabic_and_hebrew_are_shaped_and_read_from_the_right() -> None:
     (text,) = pages(patient_pdf(patient("محمد^علي"), SETTING))
     letters = [letter for letter in text if "\u0600" <= letter <= "\u06ff" or "\ufb50" <= letter <= "\ufeff"]
     assert letters
+
+
+@pytest.mark.parametrize("name", ["محمد^علي", "ישראלי^דוד"])
+def test_an_id_reads_from_the_left_beside_a_name_that_does_not(name: str) -> None:
+    """Left to the bidirectional algorithm alone, `12-34-56` after an Arabic name is printed `56-34-12`."""
+    document = patient_pdf(patient(name, "12-34-56"), SETTING)
+    assert as_seen(document).count("12-34-56") == 2  # on the page and over it
+
+
+@pytest.mark.parametrize("letters", ["قوس", "קשת"])
+def test_what_was_given_stays_before_what_was_planned(letters: str) -> None:
+    """Also where a field's name from the right begins the line, which would else be turned round as a whole."""
+    sheet = Sheet(Frame("site", "title", "subject", "as of", "footer"))
+    sheet.line(f"{letters} 80.0 / 100.0 MU")
+    sheet.line(f"{letters}, 12 of 39")
+    sheet.line(f"{letters} 2 {letters} 45 → 50.4 Gy")
+    seen = as_seen(sheet.finish())
+    assert "80.0/100.0MU" in seen
+    assert "12of39" in seen
+    assert "45→50.4Gy" in seen
 
 
 @pytest.mark.system

@@ -4,6 +4,10 @@ The font that ships (DejaVu Sans Condensed) has Latin, Greek, Cyrillic, Armenian
 lacks is looked for in fonts of the system: WenQuanYi Micro Hei for Chinese, Japanese and Korean, Noto for the scripts
 of India and the rest. A character that none has, and one that would command the layout (control characters, marks
 that turn the direction of writing), prints as `□`, and the report says so.
+
+Every text is a line from the left, in which only letters that are written from the right run the other way: beside an
+Arabic name the rules of Unicode (UAX 9) would print the ID `12-34-56` as `56-34-12`, and `80 / 100 MU` with the two
+changed over.
 """
 
 from __future__ import annotations
@@ -35,6 +39,13 @@ LONGEST = 400
 
 MOST_MARKS = 4
 """Marks on one letter: more than any language puts there."""
+
+LEFT_TO_RIGHT = "\u200e"
+"""What can't be seen, and counts as a letter written from the left."""
+
+_FROM_THE_RIGHT = frozenset({"R", "AL"})
+_NUMBERS = frozenset({"EN", "AN"})
+"""Bidirectional classes: letters of Hebrew and Arabic; digits."""
 
 _SPACE = re.compile(r"\s+")
 _JOINERS = "\u200c\u200d"
@@ -75,7 +86,21 @@ def printable(text: str, system: tuple[Path, ...] = SYSTEM) -> Printable:
             kept.append(character)
             if font != REGULAR:
                 fonts[font] = None
-    return Printable("".join(kept), tuple(fonts), tuple(lacking))
+    return Printable(_from_the_left("".join(kept)), tuple(fonts), tuple(lacking))
+
+
+def _from_the_left(text: str) -> str:
+    """The text as a line from the left, in which words from the right order no number that follows them."""
+    directions = [unicodedata.bidirectional(letter) for letter in text]
+    if _FROM_THE_RIGHT.isdisjoint(directions) or (_NUMBERS | {"L"}).isdisjoint(directions):
+        return text
+    pieces, turned = [LEFT_TO_RIGHT], False
+    for letter, direction in zip(text, directions, strict=True):
+        if direction in _NUMBERS and turned:
+            pieces.append(LEFT_TO_RIGHT)
+        turned = direction in _FROM_THE_RIGHT or (turned and direction not in _NUMBERS | {"L"})
+        pieces.append(letter)
+    return "".join(pieces)
 
 
 def _commands(character: str) -> bool:
