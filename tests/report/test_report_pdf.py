@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pypdfium2
 import pytest
+import report_kit
 from day_rows import DAY, course, demographics, history, plans, schedule
 
 from vault.model import Row
@@ -17,6 +19,7 @@ from vault.report.build import Sources, appointments, department_day, patient_da
 from vault.report.department_pdf import department_pdf
 from vault.report.glyphs import EAST_ASIAN, LONGEST, REPLACEMENT, SYSTEM, _font_of, printable
 from vault.report.patient_pdf import Setting, patient_pdf
+from vault.report.pdf import pdf
 from vault.report.sheet import Frame, Sheet
 from vault.report.treatments import PatientDay, Person
 
@@ -176,6 +179,23 @@ def test_an_id_reads_from_the_left_beside_a_name_that_does_not(name: str) -> Non
     """Left to the bidirectional algorithm alone, `12-34-56` after an Arabic name is printed `56-34-12`."""
     document = patient_pdf(patient(name, "12-34-56"), SETTING)
     assert as_seen(document).count("12-34-56") == 2  # on the page and over it
+
+
+def test_no_text_is_a_placeholder() -> None:
+    """`{nb}` is the number of pages to the library that writes the file: an ID `{nb}7` was printed as `17`."""
+    (text,) = pages(patient_pdf(patient("{nb}^Ånna", "{nb}7"), SETTING))
+    assert text.count("{nb}, Ånna") == 2
+    assert text.count("{nb}7") == 2
+
+
+def test_an_id_is_on_each_page_however_long_the_name_is() -> None:
+    for name in ("Wolfeschlegelsteinhausenbergerdorff-Montmorency^Hubert Blaine Theodor", "W" * 400):
+        (text,) = pages(patient_pdf(patient(name, "ID-0123456789"), SETTING))
+        assert text.count("ID-0123456789") == 2, name
+    changed = [report_kit.patient(1, "critical")]
+    changed[0] = replace(changed[0], patient_id="ID-0123456789", name="Wolfe Montmorency " * 9)
+    text = pages(pdf(replace(report_kit.report(*changed), run="")))[0]
+    assert "· ID-0123456789" in text
 
 
 @pytest.mark.parametrize("letters", ["قوس", "קשת"])

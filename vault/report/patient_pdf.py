@@ -50,7 +50,8 @@ def patient_pdf(patient: PatientDay, setting: Setting) -> bytes:
         Frame(
             site=setting.site,
             title=f"Radiotherapy treatments of {words.long_day(patient.day)}",
-            subject=f"{person.name or 'Name unknown'} · {person.patient_id}",
+            subject=person.name or "Name unknown",
+            number=person.patient_id,
             as_of=as_of(setting),
             footer=footer(setting),
             paper=setting.paper,

@@ -36,15 +36,13 @@ def pdf(
 ) -> bytes:
     """The document."""
     what = "What changed in the night" if report.run else "What changed between two commits"
+    one = next(iter(report.patients), None)
     sheet = Sheet(
         Frame(
             site=report.site,
             title=what,
-            subject=f"Run {report.run}"
-            if report.run
-            else telling.identity(report.patients[0])
-            if report.patients
-            else "",
+            subject=f"Run {report.run}" if report.run else one.name if one else "",
+            number=telling.who(one) if one and not report.run else "",
             as_of=f"{report.began:%Y-%m-%d %H:%M %Z}",
             footer="Holds patients' data. Helps a person to look; does not check a plan.",
             paper=paper,

@@ -65,6 +65,8 @@ class Frame:
     """Whom it is about; on every page, since pages get separated."""
     as_of: str
     footer: str
+    number: str = ""
+    """The patient's ID, which stands behind the subject and gives it only what room it leaves."""
     paper: Paper = "a4"
     landscape: bool = False
 
@@ -117,6 +119,7 @@ class Sheet:
         pdf.set_lang("en")
         pdf.set_margins(MARGIN, MARGIN + HEADER, MARGIN)
         pdf.set_auto_page_break(auto=False)
+        pdf.alias_nb_pages("")  # else `{nb}` in anybody's text prints as a number
         pdf.c_margin = 0
         pdf.add_font(_TYPE, "", REGULAR)
         pdf.add_font(_TYPE, "B", BOLD)
@@ -362,7 +365,11 @@ class Sheet:
         self._text(MARGIN, MARGIN, half, frame.site, 8, bold=True)
         self._text(MARGIN + half, MARGIN, half, frame.as_of, 8, bold=True, align="R")
         self._text(MARGIN, MARGIN + 4, half, frame.title, 8)
-        self._text(MARGIN + half, MARGIN + 4, half, frame.subject, 8, align="R")
+        number = f"· {frame.number}" if frame.number else ""
+        least = half / 3  # of a patient whose ID is absurdly long there is a name too
+        wide = min(self._measure(number, 8, bold=False) + 0.1, half - least) if number else 0.0
+        self._text(MARGIN + half, MARGIN + 4, half - wide - (wide and 0.8), frame.subject, 8, align="R")
+        self._text(MARGIN + self.width - wide, MARGIN + 4, wide, number, 8, align="R")
         pdf.set_draw_color(0)
         pdf.set_line_width(0.35)
         pdf.line(MARGIN, MARGIN + 8.6, MARGIN + self.width, MARGIN + 8.6)
