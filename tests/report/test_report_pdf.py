@@ -14,7 +14,7 @@ import pytest
 import report_kit
 from day_rows import DAY, course, demographics, history, plans, schedule
 
-from vault.model import Row
+from vault.model import Anomaly, Row
 from vault.report.build import Sources, appointments, department_day, patient_day
 from vault.report.department_pdf import department_pdf
 from vault.report.glyphs import EAST_ASIAN, LONGEST, REPLACEMENT, SYSTEM, _font_of, printable
@@ -196,6 +196,26 @@ def test_an_id_is_on_each_page_however_long_the_name_is() -> None:
     changed[0] = replace(changed[0], patient_id="ID-0123456789", name="Wolfe Montmorency " * 9)
     text = pages(pdf(replace(report_kit.report(*changed), run="")))[0]
     assert "· ID-0123456789" in text
+
+
+def test_fields_that_do_not_fit_are_not_dropped_without_a_word() -> None:
+    fields = tuple((f"A field of a long name {number}", "100") for number in range(40))
+    rows = {"history": history(fields=fields), "demographics": demographics("A^B")}
+    day = patient_day(Sources("4711", rows), DAY, ZONE)
+    whole = " ".join(pages(department_pdf(department_day([day], [], DAY), SETTING)))
+    assert "name 39 100.0" not in whole
+    assert re.search(r"… and \d+ more lines?", whole)
+
+
+def test_a_page_that_a_patient_runs_on_to_says_whose_it_is() -> None:
+    """Pages get separated, and a picture alone is nobody's."""
+    odd = tuple(Anomaly("x", "major", f"leaf {number}", "") for number in range(120))
+    one = replace(report_kit.patient(1, "critical"), anomalies=odd)
+    whole = pages(pdf(report_kit.report(one, report_kit.patient(2, "critical"))))
+    runs_on = [text for text in whole if "leaf 60" in text or "leaf 119" in text]
+    assert len(runs_on) > 1
+    assert "Demo, Anna 1 (P-001), continued" in runs_on[-1]
+    assert all("Demo, Anna 2 (P-002), continued" not in text for text in whole)
 
 
 @pytest.mark.parametrize("letters", ["قوس", "קשת"])

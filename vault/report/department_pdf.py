@@ -136,7 +136,7 @@ def _line(sheet: Sheet, patient: PatientDay, course: Course, session: Session) -
         ),
         bold=bool(remarks),
         marked=bool(remarks),
-        below=sheet.wrapped(said)[:4],
+        below=sheet.wrapped(said, 4),
     )
 
 

@@ -132,7 +132,7 @@ def _headlines(sheet: Sheet, severity: str, patients: Sequence[PatientChanges]) 
     said = [f"{telling.identity(patient)}: {telling.headline(patient)}" for patient in patients[:_NAMED]]
     if len(patients) > _NAMED:
         said.append(f"and {len(patients) - _NAMED} more, below")
-    return [part for one in said for part in sheet.wrapped(one)[:3]]
+    return [part for one in said for part in sheet.wrapped(one, 3)]
 
 
 def _patient(
@@ -143,6 +143,7 @@ def _patient(
     born = f"born {patient.birth_date}" if patient.birth_date else ""
     new = "new in the vault" if patient.is_new else ""
     sheet.heading(f"{severity}  {telling.identity(patient)}", ", ".join(filter(None, (born, new))), keep=20)
+    sheet.running = f"{telling.identity(patient)}, continued"
     _failures(sheet, patient.failed, 2)
     for each in patient.anomalies:
         sheet.note(f"{each.severity}: {each.text}", size=9, bold=True, indent=2)
@@ -154,6 +155,7 @@ def _patient(
         sheet.note(f"routine: {telling.contents(rest)}", size=8.5, indent=2)
     if patient.old and patient.new and patient.old != patient.new:
         sheet.note(f"All of it: {telling.diff_command(patient)}", indent=2)
+    sheet.running = ""
 
 
 def _group(sheet: Sheet, patient: PatientChanges, group: Group, pictures: Sequence[Picture]) -> None:
@@ -195,7 +197,7 @@ def _quiet(sheet: Sheet, patients: Sequence[PatientChanges]) -> None:
     lines = [
         Line(
             (patient.name or "Name unknown", telling.who(patient)),
-            below=sheet.wrapped(telling.contents(patient.groups))[:4],
+            below=sheet.wrapped(telling.contents(patient.groups), 4),
         )
         for patient in changed
     ]

@@ -106,6 +106,8 @@ class Sheet:
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
+        self.running = ""
+        """What stands at the top of a page that begins here: whose the rest of a section is."""
         self._state = _State()
         self._widths: dict[tuple[str, float, bool], float] = {}
         self._pdf = _Pdf(
@@ -145,6 +147,8 @@ class Sheet:
             return False
         self._pdf.add_page()
         self._y = MARGIN + HEADER
+        if self.running:
+            self.line(self.running, size=9, bold=True)
         return True
 
     def line(
@@ -237,9 +241,15 @@ class Sheet:
         self._pdf.image(io.BytesIO(png), x=MARGIN, y=self._y, w=wide, h=high)
         self._y += high + 1
 
-    def wrapped(self, text: str, width_less: float = 4, size: float = 8) -> list[str]:
-        """`text` in pieces that fit a line `width_less` mm narrower than the page, broken at `; ` or a space."""
-        return list(self._wrapped(text, size, self.width - width_less, bold=False))
+    def wrapped(self, text: str, most: int, width_less: float = 4, size: float = 8) -> list[str]:
+        """`text` in pieces that fit a line `width_less` mm narrower than the page, broken at a space.
+
+        Of more than `most` the last one says how many are left out.
+        """
+        lines = list(self._wrapped(text, size, self.width - width_less, bold=False))
+        if len(lines) <= most:
+            return lines
+        return [*lines[: most - 1], f"… and {len(lines) - most + 1} more lines"]
 
     def finish(self) -> bytes:
         """The document. Says at its end what `□` stands for, where it stands for anything."""
