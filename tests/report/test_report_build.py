@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vault.model import Row
-from vault.report.build import Sources, department_day, patient_day, readable_name
+from vault.report import words
+from vault.report.build import Sources, department_day, local_time, patient_day, readable_name
 from vault.report.treatments import Appointment, Course, PatientDay, Person, Session
 from vault.report.words import delivery_remarks
 
@@ -221,3 +222,24 @@ def test_any_rows_make_a_model(columns: list[dict[str, str | None]]) -> None:
         assert session.day == DAY
         assert plan.given >= 0
         assert plan.dose is None or plan.dose.gray.is_finite()
+
+
+@pytest.mark.parametrize("planned", ["1e-400", "1e-999999"])
+def test_an_amount_of_next_to_nothing_is_nothing(planned: str) -> None:
+    """Divided by, it would be a dose that no arithmetic holds, and the patient would have no page at all."""
+    before = history(fraction=1, at=datetime(2026, 11, 24, 8))
+    rows = [*before, *history(fraction=2, fields=(("1-ARC", "100"),))]
+    hostile = [Row("history", {**row.fields, "planned_mu": planned, "delivered_mu": "1e8"}) for row in rows]
+    plan, session = only(built({"history": hostile, "plans": plans()}))
+    assert session.partial
+    assert words.dose_to_date(plan) == words.NOTHING
+
+
+def test_an_absurd_dose_is_printed_all_the_same() -> None:
+    assert words.amount(Decimal("1e30")) == f"1{'0' * 30}.0"
+    assert words.dose(Decimal("1e30")) == f"1{'0' * 30}"
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+def test_a_time_that_the_sites_zone_does_not_have_is_none(text: str) -> None:
+    assert local_time(text, ZONE) is None

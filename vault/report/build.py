@@ -38,6 +38,9 @@ PLANS = "plans"
 DEMOGRAPHICS = "demographics"
 SCHEDULE = "schedule"
 
+GREATEST, LEAST = Decimal("1e9"), Decimal("1e-6")
+"""Between these, in Gy or monitor units, lies every amount that is worth a number."""
+
 IDLE = frozenset({"RETIRED", "REJECTED", "COMPLETED", "UNAPPROVED", "REVIEWED"})
 """Status of a plan that is not printed unless something of it was given."""
 
@@ -269,12 +272,14 @@ def _text(row: Row, column: str) -> str:
 
 
 def number(text: str | None) -> Decimal | None:
-    """A decimal; None for what is none, or is no amount of anything."""
+    """A decimal; None for what is none, or is no amount of anything; nought for what no machine could measure."""
     try:
         value = Decimal(text) if text else None
     except InvalidOperation:
         return None
-    return value if value is not None and value.is_finite() and abs(value) < 10**9 else None
+    if value is None or not value.is_finite() or not abs(value) < GREATEST:
+        return None
+    return value if abs(value) > LEAST else Decimal(0)
 
 
 def _whole(text: str | None) -> int | None:
@@ -288,7 +293,10 @@ def local_time(text: str | None, zone: ZoneInfo) -> datetime | None:
     except ValueError:
         return None
     if when is not None and when.tzinfo is not None:
-        when = when.astimezone(zone).replace(tzinfo=None)
+        try:
+            when = when.astimezone(zone).replace(tzinfo=None)
+        except OverflowError:  # the first or the last day that there is, and a zone beyond it
+            return None
     return when
 
 

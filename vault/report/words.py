@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 
 from vault.report.treatments import Course, Delivery, FieldTotal, Session, beyond, short_of
 
@@ -18,15 +18,14 @@ def amount(value: Decimal | None, places: int = 1) -> str:
     """A number with so many decimals."""
     if value is None:
         return NOTHING
-    return f"{value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN):f}"
+    return f"{value:.{places}f}"  # half to even, and whatever its size
 
 
 def dose(value: Decimal | None) -> str:
     """Gy with up to two decimals: `2`, `1.8`, `26.67`."""
     if value is None:
         return NOTHING
-    text = f"{value.quantize(Decimal('0.01'), ROUND_HALF_EVEN):f}"
-    return text.rstrip("0").rstrip(".")
+    return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 def clock(when: datetime | None) -> str:
