@@ -243,3 +243,20 @@ def test_an_absurd_dose_is_printed_all_the_same() -> None:
 @pytest.mark.parametrize("text", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
 def test_a_time_that_the_sites_zone_does_not_have_is_none(text: str) -> None:
     assert local_time(text, ZONE) is None
+
+
+def test_what_was_given_beyond_the_plan_counts_in_the_dose() -> None:
+    """Delivered twice or recorded twice: the dose to date must not pass over what the page warns of."""
+    rows = history(fields=(("1-ARC", "100"),), delivered_mu="200")
+    plan, session = only(built({"history": rows, "plans": plans()}))
+    assert session.excess
+    assert words.dose_to_date(plan) == "≈ 4 of 78 Gy"
+
+
+def test_fractions_without_a_number_are_told_beside_those_that_have_one() -> None:
+    """Not `0 of 39` over 6 Gy: whoever counts what is left would give it all again."""
+    rows = [Row("history", {**row.fields, "fraction": None}) for row in course(upto=3)]
+    plan, _ = only(built({"history": rows, "plans": plans()}))
+    assert words.given(plan) == "0 of 39, and 3 without a number"
+    numbered, _ = only(built({"history": course(upto=3), "plans": plans()}))
+    assert words.given(numbered) == "3 of 39"

@@ -109,7 +109,7 @@ def _session(sheet: Sheet, patient: PatientDay, course: Course, session: Session
         [
             ("Time", words.span(session)),
             ("Machine", ", ".join(session.machines) or words.NOTHING),
-            ("Fractions given in full", f"{course.given} of {course.fractions_planned or '?'}"),
+            ("Fractions given in full", words.given(course)),
             ("Dose to date", words.dose_to_date(course)),
             ("Prescribed per fraction", _gray(course)),
             ("Partial fractions open", str(course.partly_given) if course.partly_given else ""),
@@ -218,22 +218,23 @@ def _others(sheet: Sheet, patient: PatientDay) -> None:
     if not others:
         return
     columns = (
-        Column("Plan", 46),
-        Column("Status", 28),
-        Column("Given", 18, "R"),
-        Column("Dose to date", 32, "R"),
-        Column("Last treated", 26),
-        Column("", 30),
+        Column("Plan", 42),
+        Column("Status", 26),
+        Column("Given", 16, "R"),
+        Column("Dose to date", 30, "R"),
+        Column("Last treated", 22),
+        Column("", 44),
     )
     sheet.heading("Plans not treated today", size=9.5, keep=14)
     lines = []
     for course in others:
-        partly = f"{course.partly_given} PARTIAL, OPEN" if course.partly_given else ""
+        to_mind = [f"{course.partly_given} PARTIAL, OPEN"] if course.partly_given else []
+        to_mind += [f"+{course.unnumbered} WITHOUT A NUMBER"] if course.unnumbered else []
         given = f"{course.given} of {course.fractions_planned or '?'}"
         last = course.last.day.isoformat() if course.last else "not begun"
         dose = words.dose_to_date(course) if course.sessions else words.NOTHING
-        cells = (plan_title(course), course.status, given, dose, last, partly)
-        lines.append(Line(cells, marked=bool(partly)))
+        cells = (plan_title(course), course.status, given, dose, last, ", ".join(to_mind))
+        lines.append(Line(cells, marked=bool(to_mind)))
     sheet.table(columns, lines)
     sheet.space(3.5)
 

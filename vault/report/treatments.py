@@ -192,6 +192,11 @@ class Course:
         return len({s.fraction for s in self.sessions if s.fraction is not None} - self._open())
 
     @property
+    def unnumbered(self) -> int:
+        """Sessions of which nobody says which fraction they are: `given` lacks them."""
+        return sum(session.fraction is None for session in self.sessions)
+
+    @property
     def partly_given(self) -> int:
         """Fractions of which something is missing."""
         return len(self._open())
@@ -209,7 +214,7 @@ class Course:
 
     @property
     def dose(self) -> Dose | None:
-        """Dose to date: what the database says, else by fractions, and by monitor units where one is partial."""
+        """Dose to date: what the database says, else by fractions, by monitor units where they are not the plan's."""
         doses = [self._dose_of(session) for session in self.sessions]
         known = [dose for dose in doses if dose is not None]
         if not known or len(known) < len(doses):
@@ -222,7 +227,7 @@ class Course:
             return Dose(stated)
         if self.dose_per_fraction is None:
             return None
-        if not session.partial:
+        if not (session.partial or session.excess):
             return Dose(self.dose_per_fraction)
         planned, delivered = session.planned_mu, session.delivered_mu
         if not planned or delivered is None:

@@ -55,14 +55,22 @@ def fraction(course: Course, session: Session) -> str:
     return f"{number} of {course.fractions_planned or '?'}"
 
 
+def given(course: Course) -> str:
+    """`12 of 39`: fractions given in full; those without a number are told, since nobody can count them."""
+    beside = f", and {course.unnumbered} without a number" if course.unnumbered else ""
+    return f"{course.given} of {course.fractions_planned or '?'}{beside}"
+
+
 def dose_to_date(course: Course) -> str:
-    """`24 of 78 Gy`; `≈` where a partial fraction was estimated by its monitor units."""
-    given = course.dose
-    if given is None:
+    """`24 of 78 Gy`; `≈` where a fraction was estimated by its monitor units."""
+    so_far = course.dose
+    if so_far is None:
         return NOTHING
-    about = "≈ " if given.estimated else ""
+    about = "≈ " if so_far.estimated else ""
     planned = course.dose_planned
-    return f"{about}{dose(given.gray)} of {dose(planned)} Gy" if planned else f"{about}{dose(given.gray)} Gy"
+    return (
+        f"{about}{dose(so_far.gray)} of {dose(planned)} Gy" if planned else f"{about}{dose(so_far.gray)} Gy"
+    )
 
 
 def remarks(course: Course, session: Session) -> list[str]:
