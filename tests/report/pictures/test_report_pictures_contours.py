@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,20 @@ import pytest
 from picture_kit import Nights, data, mutated, patient
 from pydicom.dataset import Dataset
 
+from vault.compare.geometry.grids import Grid
 from vault.department.ct import ct_slice
 from vault.department.structures import structure_set
 from vault.report.pictures import Picture, pictures_for
-from vault.report.pictures.contours import SLICES_SHOWN, Outlines, draw, extent, greatest, sides
+from vault.report.pictures.contours import (
+    SLICES_SHOWN,
+    WINDOW,
+    Outlines,
+    draw,
+    extent,
+    greatest,
+    sides,
+    window,
+)
 
 
 def square(size: float, at: float = 0.0) -> np.ndarray:
@@ -138,3 +149,33 @@ def test_many_small_changes_show_no_more_than_fits() -> None:
     shown = greatest(outlines)
     assert len(shown) == SLICES_SHOWN
     assert draw(shown).startswith(b"\x89PNG")
+
+
+def test_an_image_of_another_slice_or_frame_is_not_put_under_contours(
+    structures: bytes, tmp_path: Path
+) -> None:
+    """Whoever wrote the structure set may name any image: only one at the contour's height lies under it."""
+    images = [data(ct_slice(patient(), index)) for index in range(patient().scale.slices)]
+    (bare,) = pictures(tmp_path / "bare", structures, widen)
+
+    def misname(dataset: Dataset) -> None:
+        widen(dataset)
+        contours = dataset.ROIContourSequence[1].ContourSequence
+        named = [contour.ContourImageSequence[0].ReferencedSOPInstanceUID for contour in contours]
+        for contour, uid in zip(contours, reversed(named), strict=True):
+            contour.ContourImageSequence[0].ReferencedSOPInstanceUID = uid
+
+    (shown,) = pictures(tmp_path / "misnamed", structures, misname, *images)
+    assert shown.png == bare.png
+    elsewhere = [mutated(one, lambda ct: setattr(ct, "FrameOfReferenceUID", "1.2.3")) for one in images]
+    (shown,) = pictures(tmp_path / "elsewhere", structures, widen, *elsewhere)
+    assert shown.png == bare.png
+
+
+def test_an_image_that_has_no_hounsfield_units_is_not_shown_as_if_it_had() -> None:
+    axis = np.arange(0.0, 60.0, 1.0)
+    bright = Grid(np.full((1, 60, 60), 900.0) + axis, axis, axis, np.zeros(1), 1.0, 0.0, "stored values")
+    (shown,) = greatest([Outlines("A", {0.0: [square(20.0)]}, {0.0: [square(25.0)]})])
+    assert window(bright) == pytest.approx((900.0, 959.0), abs=2)
+    assert window(replace(bright, unit="HU")) == WINDOW
+    assert draw([replace(shown, image=bright)]) != draw([replace(shown, image=replace(bright, unit="HU"))])

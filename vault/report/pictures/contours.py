@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -135,18 +135,20 @@ def draw(slices: Sequence[Slice]) -> bytes:
             axes.tick_params(labelleft=column == 0)
             if column == 0:
                 axes.set_ylabel("y / mm", labelpad=1)
-        _legend(canvas, height, any(shown.image is not None for shown in slices))
+        _legend(canvas, height, {shown.image.unit for shown in slices if shown.image is not None})
         return png(canvas)
 
 
-def _legend(canvas: Any, height: float, images: bool) -> None:
+def _legend(canvas: Any, height: float, units: Collection[str]) -> None:
     lines = [
         Line2D([], [], color=BEFORE_ON_IMAGE, ls=DASHES, lw=1.6, label="before"),
         Line2D([], [], color=AFTER_ON_IMAGE, lw=1.6, label="after"),
     ]
     canvas.legend(handles=lines, loc="upper right", ncols=2, handlelength=2.6)
-    window = " to ".join(millimetres(value).removesuffix(".0") for value in WINDOW)
-    note = f"grey from {window} HU" if images else "without images: the archive has none that can be shown"
+    hounsfield = " to ".join(millimetres(value).removesuffix(".0") for value in WINDOW)
+    note = "without images: the archive has none that can be shown"
+    if units:
+        note = f"grey from {hounsfield} HU" if units == {"HU"} else "grey from dark to bright of each image"
     canvas.text(0.075, 1 - 0.2 / height, "Slices of greatest change", fontsize=9, weight="bold")
     canvas.text(0.34, 1 - 0.2 / height, note, color=GREY)
 
@@ -171,7 +173,7 @@ def _view(slices: Iterable[Slice]) -> tuple[tuple[float, float], tuple[float, fl
 def _slice(axes: Axes, shown: Slice, x: tuple[float, float], y: tuple[float, float]) -> None:
     axes.set_facecolor("black" if shown.image is not None else "#30343a")
     if shown.image is not None:
-        show_plane(axes, shown.image, WINDOW)
+        show_plane(axes, shown.image, window(shown.image))
     axes.set(xlim=x, ylim=(y[1], y[0]), aspect="equal", xlabel="x / mm")
     axes.locator_params(nbins=5)
     across, down = (np.linspace(*limits, 200) for limits in (x, y))
@@ -250,6 +252,14 @@ def _name(axes: Axes, name: str, polygons: Polygons, side: int) -> None:
         bbox={"boxstyle": "round,pad=0.12", "fc": "black", "ec": "none", "alpha": 0.55},
         annotation_clip=True,
     )
+
+
+def window(image: Grid) -> tuple[float, float]:
+    """What is black and what is white: soft tissue in Hounsfield units, else what all but a few pixels lie between."""
+    if image.unit == "HU":
+        return WINDOW
+    low, high = (float(end) for end in np.percentile(image.plane(0), (1, 99)))
+    return low, max(high, low + 1e-6)
 
 
 def show_plane(axes: Axes, image: Grid, window: tuple[float, float]) -> None:

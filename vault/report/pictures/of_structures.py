@@ -25,7 +25,8 @@ Pair = tuple[Region | None, Region | None]
 
 def contours_over_images(sources: Sources) -> Iterator[Picture]:
     """The contours of the regions that changed, on the slices of greatest change."""
-    pairs = differing(*sources.pair())
+    old_set, new_set = sources.pair()
+    pairs = differing(old_set, new_set)
     if not pairs:
         return
     outlines, images, refused = [], dict[float, str](), list[str]()
@@ -45,7 +46,8 @@ def contours_over_images(sources: Sources) -> Iterator[Picture]:
         if refused:
             raise GeometryError("; ".join(refused[:_TOLD]))
         return
-    slices = [replace(one, image=sources.image(images.get(one.z, ""))) for one in shown]
+    frames = {*_frames(old_set), *_frames(new_set)}
+    slices = [replace(one, image=sources.image(images.get(one.z, ""), one.z, frames)) for one in shown]
     names = ", ".join(dict.fromkeys(plain(name) for one in shown for name, *_ in one.regions))
     where = ", ".join(f"{one.z:.1f}" for one in shown)
     told = [_volumes(old, new) for old, new in pairs[:_TOLD]]
@@ -56,6 +58,13 @@ def contours_over_images(sources: Sources) -> Iterator[Picture]:
         f"{' '.join(filter(None, told))} Blue and dashed is before, orange and solid after; what came is shaded "
         f"orange, what went blue. Seen from the feet: R and L are the patient's right and left.".strip(),
     )
+
+
+def _frames(structures: DataSet) -> Iterator[str]:
+    """The frames of reference that a structure set's regions lie in."""
+    for item in structures.items("StructureSetROISequence"):
+        if uid := item.text("ReferencedFrameOfReferenceUID"):
+            yield uid
 
 
 def differing(old: DataSet, new: DataSet) -> list[Pair]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from vault.archive.repository import PatientRepository
@@ -13,6 +14,9 @@ from vault.model import Change
 
 LARGEST = 96 << 20
 """Bytes of an object that is read for a picture: a dose of 400 planes, a structure set of a million points."""
+
+_APART = 0.5
+"""mm within which an image lies at the height of a contour that was drawn on it."""
 
 
 @dataclass(slots=True)
@@ -65,17 +69,23 @@ class Sources:
         tree = self.tree(late=late)
         return next((path for path in tree if path.endswith(end) and modality_of(path) == modality), None)
 
-    def image(self, uid: str) -> Grid | None:
-        """The axial CT or MR of that UID, after or else before; None where there is none that can be shown."""
+    def image(self, uid: str, z: float, frames: Collection[str]) -> Grid | None:
+        """The axial CT or MR of that UID, after or else before; None where there is none that can be shown.
+
+        It is one at that height, in one of these frames of reference: what names it may name any.
+        """
         for late in (True, False) if uid else ():
             for modality in ("CT", "MR"):
                 path = self.find(modality, uid, late=late)
                 if path is not None:
                     try:
-                        found = image(self.read(path, late=late))
+                        data = self.read(path, late=late)
+                        found = image(data)
                     except GeometryError:
                         return None
-                    return found if found.axial else None
+                    frame = data.text("FrameOfReferenceUID")
+                    known = not frame or not frames or frame in frames
+                    return found if known and found.axial and abs(found.z[0] - z) <= _APART else None
         return None
 
     def _predecessor(self) -> str:
