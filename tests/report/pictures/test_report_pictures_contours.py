@@ -179,3 +179,23 @@ def test_an_image_that_has_no_hounsfield_units_is_not_shown_as_if_it_had() -> No
     assert window(bright) == pytest.approx((900.0, 959.0), abs=2)
     assert window(replace(bright, unit="HU")) == WINDOW
     assert draw([replace(shown, image=bright)]) != draw([replace(shown, image=replace(bright, unit="HU"))])
+
+
+def test_a_region_that_can_not_be_measured_hides_no_other(
+    structures: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Contours without end in one region must not be a way to have none of the others' pictures drawn."""
+    monkeypatch.setattr("vault.compare.dvh.CROSSINGS_MAXIMUM", 2000)
+
+    def tangle(dataset: Dataset) -> None:
+        widen(dataset)
+        for contour in dataset.ROIContourSequence[2].ContourSequence[:1]:
+            z = contour.ContourData[2]
+            points = [(x, y, z) for x, y in ((0, -50), (1, 50)) * 300]
+            contour.ContourData = [value for point in points for value in point]
+            contour.NumberOfContourPoints = len(points)
+
+    (picture,) = pictures(tmp_path, structures, tangle)
+    assert picture.drawn
+    assert picture.title == "Contours, PTV"
+    assert "Rectum: the contours of a plane cross themselves without end" in picture.caption

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,7 +45,7 @@ Polygons = Sequence[Floats]
 Slices = Mapping[float, Polygons]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Outlines:
     """One region's contours on all slices, before and after; empty where there were none."""
 
@@ -52,8 +53,12 @@ class Outlines:
     before: Slices
     after: Slices
 
+    @cached_property
     def changed(self) -> dict[float, float]:
-        """Height to mm² that are inside of only one of the two, for the slices that differ."""
+        """Height to mm² that are inside of only one of the two, for the slices that differ.
+
+        Raises GeometryError for contours that can't be measured.
+        """
         found = {}
         for z in sorted({*self.before, *self.after}):
             old, new = self.before.get(z, ()), self.after.get(z, ())
@@ -98,7 +103,7 @@ def _apart(old: Polygons, new: Polygons) -> float:
 
 def greatest(outlines: Sequence[Outlines]) -> list[Slice]:
     """The slices on which the regions differ most, from the lowest up; none where they don't."""
-    by_region = [(one, one.changed()) for one in outlines]
+    by_region = [(one, one.changed) for one in outlines]
     totals: dict[float, float] = {}
     for _, changed in by_region:
         for z, size in changed.items():

@@ -35,10 +35,12 @@ def contours_over_images(sources: Sources) -> Iterator[Picture]:
         if region is None:
             continue
         try:
-            outlines.append(Outlines(region.name, old.slices() if old else {}, new.slices() if new else {}))
+            outline = Outlines(region.name, old.slices() if old else {}, new.slices() if new else {})
+            _ = outline.changed  # refused here, so that it hides no other region
         except GeometryError as error:
             refused.append(f"{plain(region.name)}: {error}")
             continue
+        outlines.append(outline)
         for side in (old, new):
             images |= {contour.z: contour.image for contour in side.contours} if side else {}
     shown = contours.greatest(outlines)
@@ -50,13 +52,15 @@ def contours_over_images(sources: Sources) -> Iterator[Picture]:
     slices = [replace(one, image=sources.image(images.get(one.z, ""), one.z, frames)) for one in shown]
     names = ", ".join(dict.fromkeys(plain(name) for one in shown for name, *_ in one.regions))
     where = ", ".join(f"{one.z:.1f}" for one in shown)
+    lacking = f" Not drawn: {'; '.join(refused[:_TOLD])}." if refused else ""
     told = [_volumes(old, new) for old, new in pairs[:_TOLD]]
     yield Picture(
         f"Contours, {names}",
         f"Contours of {names} before and after over the image at z {where} mm.",
         contours.draw(slices),
         f"{' '.join(filter(None, told))} Blue and dashed is before, orange and solid after; what came is shaded "
-        f"orange, what went blue. Seen from the feet: R and L are the patient's right and left.".strip(),
+        f"orange, what went blue. Seen from the feet: R and L are the patient's right and left."
+        f"{lacking}".strip(),
     )
 
 
