@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -143,3 +144,43 @@ def test_a_hostile_plan_is_a_sentence(
     assert not picture.drawn
     assert picture.caption.startswith("No picture: ")
     assert reason in picture.caption
+
+
+def with_jaws(jaw: float, leaves: dict[str, Device]) -> Beam:
+    """A beam of one control point: jaws, and what leaves it has."""
+    beam = one_beam(np.array([[[-jaw], [jaw]]]), "ASYMX", np.empty(0))
+    return replace(beam, devices={**beam.devices, **leaves})
+
+
+def mlc(pairs: int, width: float, opening: float = 30.0) -> dict[str, Device]:
+    edges = (np.arange(pairs + 1) - pairs / 2) * width
+    positions = np.stack((np.full(pairs, -opening), np.full(pairs, opening)))[None]
+    return {"MLCX": Device("MLCX", edges, positions)}
+
+
+def test_as_many_leaves_of_another_width_are_not_the_same_leaves() -> None:
+    """60 pairs are two machines': each version is drawn with its own leaves, and no leaf is said to have moved."""
+    before, after = with_jaws(50, mlc(60, 5.0)), with_jaws(50, mlc(60, 2.5, opening=20.0))
+    assert greatest_shift(before, after) is None
+    shown = at_greatest_shift(before, with_jaws(45, mlc(60, 2.5, opening=20.0)))
+    assert shown is not None
+    (leaves,) = (bank for bank in shown.banks if bank.leaves)
+    assert np.ptp(leaves.before.boundaries) == pytest.approx(300)
+    assert np.ptp(leaves.after.boundaries) == pytest.approx(150)
+    assert not leaves.by.any()
+    assert shown.count == "2 of 2 ASYMX jaws moved; MLCX has other leaves than before"
+    assert draw(shown).startswith(PNG)
+
+
+@pytest.mark.parametrize(("late", "said"), [(False, "MLCX only before"), (True, "MLCX only after")])
+def test_leaves_that_came_or_went_are_drawn_where_they_are(*, late: bool, said: str) -> None:
+    """Without them the version that has them would look open as far as its jaws."""
+    pair = [mlc(60, 5.0), {}][:: -1 if late else 1]
+    shown = at_greatest_shift(with_jaws(50, pair[0]), with_jaws(45, pair[1]))
+    assert shown is not None
+    (leaves,) = (bank for bank in shown.banks if bank.leaves)
+    assert [side.positions.size > 0 for side in leaves.sides] == [not late, late]
+    assert shown.count.endswith(said)
+    bare = at_greatest_shift(with_jaws(50, {}), with_jaws(45, {}))
+    assert bare is not None
+    assert draw(shown) != draw(bare)

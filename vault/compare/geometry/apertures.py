@@ -135,12 +135,20 @@ def greatest_shift(old: Beam, new: Beam) -> Shift | None:
     return best
 
 
+def alike(old: Device, new: Device) -> bool:
+    """Whether two devices have the same leaves."""
+    return old.pairs == new.pairs and (
+        not new.leaves or np.allclose(old.boundaries, new.boundaries, rtol=0, atol=0.01)
+    )
+
+
 def shifts(old: Device | None, new: Device | None) -> Floats | None:
     """By how much each leaf moved, control points by banks by pairs; None where the two can't be set side by side.
 
+    That is where they are not the same leaves: as many of another width are another machine's.
     Control points that only one has are left out at the end; where a position is not known, it counts as not moved.
     """
-    if old is None or new is None or old.pairs != new.pairs:
+    if old is None or new is None or not alike(old, new):
         return None
     rows = min(len(old.positions), len(new.positions))
     return np.nan_to_num(new.positions[:rows] - old.positions[:rows], nan=0.0)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.collections import PolyCollection
 
-from vault.compare.geometry.apertures import Beam, Device, greatest_shift, shifts
+from vault.compare.geometry.apertures import Beam, Device, alike, axis, greatest_shift
 from vault.compare.geometry.datasets import Floats
 from vault.report.pictures.style import (
     AFTER,
@@ -42,24 +42,59 @@ Limits = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Side:
+    """A device at the control point that is shown, in one version; nothing of one that is not there."""
+
+    boundaries: Floats
+    positions: Floats
+    """Two banks by pairs, NaN where not known."""
+
+
+_NOT_THERE = Side(np.empty(0), np.empty((2, 0)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Bank:
-    """A device at the control point that is shown, before and after: two banks by pairs, NaN where not known."""
+    """A device before and after."""
 
     kind: str
     axis: str
-    boundaries: Floats
-    before: Floats
-    after: Floats
+    before: Side
+    after: Side
+    alike: bool
+    """Whether both have it, and with the same leaves."""
 
     @property
     def by(self) -> Floats:
-        """By how much each leaf or jaw moved, in mm."""
-        return np.nan_to_num(self.after - self.before, nan=0.0)
+        """By how much each leaf or jaw moved, in mm; not at all where it has none to be held against."""
+        if not self.alike:
+            return np.zeros_like(self.after.positions)
+        return np.nan_to_num(self.after.positions - self.before.positions, nan=0.0)
+
+    @property
+    def boundaries(self) -> Floats:
+        """The edges of the leaves after."""
+        return self.after.boundaries
+
+    @property
+    def sides(self) -> tuple[Side, Side]:
+        """Before and after."""
+        return self.before, self.after
 
     @property
     def leaves(self) -> bool:
         """Whether it is a multileaf collimator."""
-        return len(self.boundaries) > 0
+        return self.kind.startswith("MLC")
+
+    @property
+    def unlike(self) -> str:
+        """What to know before the two versions are held against each other; empty where it is the same device."""
+        if self.alike:
+            return ""
+        kind = plain(self.kind, 8)
+        if not self.before.positions.size:
+            return f"{kind} only after"
+        return f"{kind} has other leaves than before" if self.after.positions.size else f"{kind} only before"
 
     def named(self, bank: int, pair: int) -> str:
         """`leaf pair 31, bank X1`, or `jaw X1`."""
@@ -91,7 +126,7 @@ class BeamsEye:
     def greatest(self) -> str:
         """Which leaf or jaw moved most, from where to where."""
         _, bank, pair = self.most
-        before, after = float(self.moved.before[bank, pair]), float(self.moved.after[bank, pair])
+        before, after = (float(side.positions[bank, pair]) for side in self.moved.sides)
         return (
             f"{self.moved.named(bank, pair)}: {millimetres(before)} → {millimetres(after)} mm "
             f"({'+' if after > before else ''}{millimetres(after - before)} mm)"
@@ -99,10 +134,11 @@ class BeamsEye:
 
     @property
     def count(self) -> str:
-        """How many leaves or jaws of that device moved at this control point."""
+        """How many leaves or jaws of that device moved at this control point, and what the beam has not in both."""
         by = self.moved.by
         noun = "leaves" if self.moved.leaves else "jaws"
-        return f"{int((np.abs(by) > _SAME).sum())} of {by.size} {plain(self.moved.kind, 8)} {noun} moved"
+        moved = f"{int((np.abs(by) > _SAME).sum())} of {by.size} {plain(self.moved.kind, 8)} {noun} moved"
+        return "; ".join([moved, *(bank.unlike for bank in self.banks if bank.unlike)])
 
 
 def at_greatest_shift(old: Beam, new: Beam) -> BeamsEye | None:
@@ -110,21 +146,8 @@ def at_greatest_shift(old: Beam, new: Beam) -> BeamsEye | None:
     shift = greatest_shift(old, new)
     if shift is None:
         return None
-    row, banks = shift.row, []
-    for kind, device in new.devices.items():
-        earlier = old.devices.get(kind)
-        before = earlier.positions[row] if shifts(earlier, device) is not None and earlier else None
-        after = device.positions[row]
-        banks.append(
-            Bank(
-                kind,
-                device.axis,
-                device.boundaries if device.leaves else np.empty(0),
-                _or_nan(before, device),
-                after,
-            )
-        )
-    kinds = list(new.devices)
+    row, kinds = shift.row, list(dict.fromkeys((*new.devices, *old.devices)))
+    banks = tuple(_bank(kind, old.devices.get(kind), new.devices.get(kind), row) for kind in kinds)
     return BeamsEye(
         beam=f"beam {new.number} {new.name}".strip(),
         control_point=new.control_points[row],
@@ -132,13 +155,20 @@ def at_greatest_shift(old: Beam, new: Beam) -> BeamsEye | None:
         gantry=(old.gantry[row], new.gantry[row]),
         collimator=(old.collimator[row], new.collimator[row]),
         couch=(old.couch[row], new.couch[row]),
-        banks=tuple(banks),
+        banks=banks,
         most=(kinds.index(shift.device), shift.bank, shift.pair),
     )
 
 
-def _or_nan(positions: Floats | None, device: Device) -> Floats:
-    return np.full((2, device.pairs), np.nan) if positions is None else positions
+def _bank(kind: str, old: Device | None, new: Device | None, row: int) -> Bank:
+    before, after = (
+        Side(device.boundaries if device.leaves else np.empty(0), device.positions[row])
+        if device
+        else _NOT_THERE
+        for device in (old, new)
+    )
+    same = old is not None and new is not None and alike(old, new)
+    return Bank(kind, axis(kind), before, after, same)
 
 
 def draw(shown: BeamsEye) -> bytes:
@@ -185,12 +215,12 @@ def _view(shown: BeamsEye) -> tuple[Limits, Limits]:
 
     Where there are no jaws, or leaves moved all over, that is every leaf.
     """
-    limits = {axis: _of_interest(shown, axis) for axis in "XY"}
+    limits = {along: _of_interest(shown, along) for along in "XY"}
     for bank in shown.banks:  # along the travel of the leaves in view, all their tips
         if bank.leaves:
-            across = limits["Y" if bank.axis == "X" else "X"]
-            inside = (bank.boundaries[1:] > across[0]) & (bank.boundaries[:-1] < across[1])
-            tips = np.concatenate((bank.before[:, inside].ravel(), bank.after[:, inside].ravel()))
+            tips = np.concatenate(
+                [_tips(side, limits["Y" if bank.axis == "X" else "X"]) for side in bank.sides]
+            )
             low, high = limits[bank.axis]
             tips = tips[np.isfinite(tips)]
             limits[bank.axis] = (min(low, tips.min(initial=low)), max(high, tips.max(initial=high)))
@@ -199,19 +229,23 @@ def _view(shown: BeamsEye) -> tuple[Limits, Limits]:
     return x, _widened(y, _LEAST * (x[1] - x[0]))
 
 
-def _of_interest(shown: BeamsEye, axis: str) -> Limits:
+def _tips(side: Side, across: Limits) -> Floats:
+    """Where the leaves end that lie between two limits across their travel."""
+    inside = (side.boundaries[1:] > across[0]) & (side.boundaries[:-1] < across[1])
+    return np.asarray(side.positions[:, inside].ravel())
+
+
+def _of_interest(shown: BeamsEye, along: str) -> Limits:
     """From where to where along an axis something is open or moved."""
-    jaws = [bank for bank in shown.banks if bank.axis == axis and not bank.leaves]
-    found = [float(value) for bank in jaws for value in (*bank.before.ravel(), *bank.after.ravel())]
+    jaws = [bank for bank in shown.banks if bank.axis == along and not bank.leaves]
+    found = [float(value) for bank in jaws for side in bank.sides for value in side.positions.ravel()]
     for bank in shown.banks:
-        if bank.leaves and bank.axis != axis:
-            moved = np.abs(bank.by).max(axis=0) > _SAME
-            edges = (
-                bank.boundaries
-                if not jaws
-                else np.concatenate((bank.boundaries[:-1][moved], bank.boundaries[1:][moved]))
-            )
-            found += [float(edge) for edge in edges]
+        if bank.leaves and bank.axis != along:
+            if jaws:
+                moved, edges = np.abs(bank.by).max(axis=0, initial=0.0) > _SAME, bank.boundaries
+                found += [float(edge) for edge in (*edges[:-1][moved], *edges[1:][moved])]
+            else:
+                found += [float(edge) for side in bank.sides for edge in side.boundaries]
     known = [value for value in found if np.isfinite(value)] or [-20.0, 20.0]
     return min(known), max(known)
 
@@ -229,37 +263,46 @@ def _aperture(axes: Axes, shown: BeamsEye, x: Limits, y: Limits, *, late: bool) 
     axes.axhline(0, color="#b0b0b0", lw=0.4, zorder=0.5)
     axes.axvline(0, color="#b0b0b0", lw=0.4, zorder=0.5)
     for bank in shown.banks:
-        positions = bank.after if late else bank.before
-        limits = x if bank.axis == "X" else y
+        limits, version = x if bank.axis == "X" else y, bank.sides[late]
+        if not version.positions.size:
+            continue
         if not bank.leaves:
-            _jaws(axes, bank, positions, limits)
+            _jaws(axes, bank, version.positions, limits)
             continue
         moved = np.abs(bank.by) > _SAME
         for side in range(2):
-            tips = np.nan_to_num(positions[side], nan=limits[side])
-            _leaves(axes, bank, tips, limits[side], moved[side] & late)
-            if late and moved[side].any():
-                _outline(axes, bank, np.nan_to_num(bank.before[side], nan=limits[side]), BEFORE, DASHES)
-            _outline(axes, bank, tips, AFTER if late else BEFORE, "-" if late else DASHES)
+            _leaves(axes, bank.axis, version, side, limits, moved[side] & late if bank.alike else False)
+            if late and bank.before.positions.size and (moved[side].any() or not bank.alike):
+                _outline(axes, bank.axis, bank.before, side, limits, BEFORE, DASHES)
+            _outline(
+                axes, bank.axis, version, side, limits, AFTER if late else BEFORE, "-" if late else DASHES
+            )
 
 
-def _leaves(axes: Axes, bank: Bank, tips: Floats, end: float, moved: Floats) -> None:
-    low, high = bank.boundaries[:-1], bank.boundaries[1:]
-    ends = np.full_like(tips, end)
-    along = np.stack((ends, tips, tips, ends), axis=1)
+def _ends(version: Side, side: int, limits: Limits) -> Floats:
+    """Where the leaves of one bank end; at the edge of the view where that is not known."""
+    return np.asarray(np.nan_to_num(version.positions[side], nan=limits[side]))
+
+
+def _leaves(axes: Axes, along: str, version: Side, side: int, limits: Limits, moved: Any) -> None:
+    low, high = version.boundaries[:-1], version.boundaries[1:]
+    tips = _ends(version, side, limits)
+    ends = np.full_like(tips, limits[side])
+    travel = np.stack((ends, tips, tips, ends), axis=1)
     across = np.stack((low, low, high, high), axis=1)
-    corners = np.stack((along, across) if bank.axis == "X" else (across, along), axis=2)
-    colours = np.where(moved, _MOVED, _LEAF)
+    corners = np.stack((travel, across) if along == "X" else (across, travel), axis=2)
+    colours = np.where(np.broadcast_to(moved, tips.shape), _MOVED, _LEAF)
     axes.add_collection(
         PolyCollection(list(corners), facecolors=list(colours), edgecolors=_EDGE, linewidths=0.25)
     )
 
 
-def _outline(axes: Axes, bank: Bank, tips: Floats, colour: str, dashes: Any) -> None:
+def _outline(
+    axes: Axes, along: str, version: Side, side: int, limits: Limits, colour: str, dashes: Any
+) -> None:
     """The tips of one bank as a stair."""
-    along, across = np.repeat(tips, 2), np.repeat(bank.boundaries, 2)[1:-1]
-    line = (along, across) if bank.axis == "X" else (across, along)
-    axes.plot(*line, color=colour, lw=0.9, ls=dashes)
+    travel, across = np.repeat(_ends(version, side, limits), 2), np.repeat(version.boundaries, 2)[1:-1]
+    axes.plot(*((travel, across) if along == "X" else (across, travel)), color=colour, lw=0.9, ls=dashes)
 
 
 def _jaws(axes: Axes, bank: Bank, positions: Floats, limits: Limits) -> None:
@@ -276,8 +319,9 @@ def _point_out(axes: Axes, shown: BeamsEye, x: Limits, y: Limits) -> None:
     """An arrow at what moved most."""
     _, side, pair = shown.most
     bank = shown.moved
-    tip = float(bank.after[side, pair])
-    across = (bank.boundaries[pair] + bank.boundaries[pair + 1]) / 2 if bank.leaves else 0.0
+    tip = float(bank.after.positions[side, pair])
+    edges = bank.boundaries
+    across = (edges[pair] + edges[pair + 1]) / 2 if bank.leaves else 0.0
     at = (tip, across) if bank.axis == "X" else (across, tip)
     inward = 0.16 * (x[1] - x[0])
     away = (at[0] + (inward if at[0] < sum(x) / 2 else -inward), at[1] + 0.12 * (y[1] - y[0]))
