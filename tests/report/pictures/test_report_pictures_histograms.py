@@ -131,3 +131,77 @@ def test_without_a_dose_there_is_no_histogram_and_in_another_frame_a_sentence(
     assert picture.caption == (
         "No picture: the dose and the structure set lie in different frames of reference."
     )
+
+
+def part_of(dose: bytes, uid: str, share: float) -> bytes:
+    """The dose of one beam."""
+
+    def of_one_beam(dataset: Dataset) -> None:
+        dataset.SOPInstanceUID = uid
+        dataset.DoseSummationType = "BEAM"
+        dataset.DoseGridScaling = f"{float(dataset.DoseGridScaling) * share:.8e}"
+
+    return mutated(dose, of_one_beam)
+
+
+def test_doses_of_single_beams_are_not_taken_for_the_plans(
+    department: tuple[bytes, bytes, bytes], tmp_path: Path
+) -> None:
+    """Whose UID comes first would decide which beam is held against which."""
+    structures, plan, dose = department
+    anew = revised(original(patient()))
+    after = data(dose_object(anew, FIRST_NIGHT))
+    beams = [
+        [part_of(dose, "1.2.1", 0.3), part_of(dose, "1.2.2", 0.7)],
+        [part_of(after, "1.2.3", 0.7), part_of(after, "1.2.4", 0.3)],
+    ]
+    nights = Nights(
+        tmp_path,
+        [structures, plan, *beams[0]],
+        [data(plan_object(anew, FIRST_NIGHT)), *beams[1]],
+        gone=[plan],
+    )
+    (change,) = (one for one in nights.changes if one.modality == "RTPLAN")
+    found = pictures_for(nights.repository, nights.old, nights.new, change)
+    assert found
+    assert not any(picture.drawn for picture in found)
+    assert {picture.caption for picture in found} == {
+        "No picture: the archive has doses of parts of the plan only."
+    }
+
+
+def test_a_dose_of_one_beam_that_changes_says_what_it_is(
+    department: tuple[bytes, bytes, bytes], tmp_path: Path
+) -> None:
+    structures, plan, dose = department
+    beam = part_of(dose, "1.2.1", 0.3)
+    nights = Nights(tmp_path, [structures, plan, beam], [mutated(beam, raised)])
+    (change,) = nights.changes
+    found = pictures_for(nights.repository, nights.old, nights.new, change)
+    assert len(found) == 2
+    assert all("Dose summation type BEAM: not the dose of one whole plan." in one.caption for one in found)
+
+
+def test_changed_contours_are_counted_in_one_dose_though_another_plan_came(
+    department: tuple[bytes, bytes, bytes], tmp_path: Path
+) -> None:
+    """A new plan whose UID comes first must not stand for `after` where the old one's dose stood for `before`."""
+    structures, plan, dose = department
+
+    def other_plan(dataset: Dataset) -> None:
+        dataset.SOPInstanceUID, dataset.RTPlanLabel = "1.2.1", "OTHER"
+
+    def other_dose(dataset: Dataset) -> None:
+        dataset.SOPInstanceUID = "1.2.2"
+        dataset.ReferencedRTPlanSequence[0].ReferencedSOPInstanceUID = "1.2.1"
+        dataset.DoseGridScaling = f"{float(dataset.DoseGridScaling) * 2:.8e}"
+
+    after = mutated(structures, smaller)
+    alone = histograms(Nights(tmp_path / "alone", [structures, plan, dose], [after]), "RTSTRUCT")
+    beside = Nights(
+        tmp_path / "beside",
+        [structures, plan, dose],
+        [after, mutated(plan, other_plan), mutated(dose, other_dose)],
+    )
+    assert histograms(beside, "RTSTRUCT").png == alone.png
+    assert f"the dose of plan {original(patient()).label} as archived" in alone.caption

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from vault.archive.stage import modality_of, normal_form_path
+from vault.compare.geometry import GeometryError
 from vault.report.pictures.sources import Sources
 
 FORMS_MAXIMUM = 64
@@ -28,17 +29,46 @@ _FRAME = re.compile(
     rb"\n(?:FrameOfReferenceUID|StructureSetROISequence\[[^\]\n]*\]\.ReferencedFrameOfReferenceUID) UI ([^ \n]+)"
 )
 _POSITION = re.compile(rb"\nImagePositionPatient DS -?[0-9.]+\\-?[0-9.]+\\(-?[0-9]+(?:\.[0-9]+)?)\n")
-_WHOLE_PLAN = b'\nDoseSummationType CS "PLAN"'
+_SUMMATION = re.compile(rb'\nDoseSummationType CS "([^"\n]*)"')
+_LABEL = re.compile(rb'\nRTPlanLabel SH "([^"\n]*)"')
+_WHOLE_PLAN = b"PLAN"
 
 
 def dose_of_plan(sources: Sources, plan: str, *, late: bool) -> str | None:
-    """The path of the dose of a plan (by SOP Instance UID), the one summed over all of it where there are several."""
-    found = [
-        (_WHOLE_PLAN not in form, path)
+    """The path of the dose of all of a plan (by SOP Instance UID); None where the archive has no dose of it.
+
+    Raises GeometryError where it has doses of beams or fractions only: one of them is not the plan's, and which of
+    them it is held against would be chance.
+    """
+    found = _doses(sources, plan, late=late)
+    if found and not any(whole for whole, _ in found):
+        raise GeometryError("the archive has doses of parts of the plan only")
+    return next((path for whole, path in found if whole), None)
+
+
+def _doses(sources: Sources, plan: str, *, late: bool) -> list[tuple[bool, str]]:
+    """The doses that name a plan, and whether each is of all of it."""
+    return [
+        (_whole(form), path)
         for path, form in _forms(sources, "RTDOSE", late=late)
         if plan in _named(_PLAN, form)
     ]
-    return min(found)[1] if found else None
+
+
+def _whole(form: bytes) -> bool:
+    """Whether a dose is summed over one whole plan; one that does not say is taken for it."""
+    said = _SUMMATION.search(form)
+    return said is None or said[1] == _WHOLE_PLAN
+
+
+def plan_label(sources: Sources, dose: str, *, late: bool) -> str:
+    """The label of the plan that a dose is of; empty where the archive does not have it."""
+    for uid in _named(_PLAN, _form(sources, dose, late=late)):
+        path = sources.find("RTPLAN", uid, late=late)
+        found = _LABEL.search(_form(sources, path, late=late)) if path else None
+        if found:
+            return found[1].decode("utf-8", "replace")
+    return ""
 
 
 def doses_of_plans(sources: Sources) -> tuple[str, str] | None:
@@ -60,12 +90,12 @@ def dose_on_structures(sources: Sources, structures: str, *, late: bool) -> str 
     uid = _uid(structures)
     for path, form in _forms(sources, "RTPLAN", late=late):
         if uid in _named(_STRUCTURES, form):
-            found = dose_of_plan(sources, _uid(path), late=late)
-            if found:
-                return found
+            whole = [dose for whole, dose in _doses(sources, _uid(path), late=late) if whole]
+            if whole:
+                return whole[0]
     frames = set(_named(_FRAME, _form(sources, structures, late=late)))
     alike = [
-        (_WHOLE_PLAN not in form, path)
+        (not _whole(form), path)
         for path, form in _forms(sources, "RTDOSE", late=late)
         if frames & set(_named(_FRAME, form))
     ]
@@ -90,8 +120,25 @@ def structures_under_dose(sources: Sources, dose: str, *, late: bool) -> str | N
     return alike[0] if len(alike) == 1 else None
 
 
-def structures_and_dose(sources: Sources, *, late: bool) -> tuple[str, str] | None:
-    """The structure set and the dose that a histogram is made of, on one side of the change; None without both."""
+def structures_and_doses(sources: Sources) -> tuple[tuple[str, str], tuple[str, str]] | None:
+    """The structure set and the dose that a histogram is made of, before and after; None without all of them.
+
+    Where the structure set changed, both are counted in one dose, if the archive has one on both sides: a plan that
+    came beside it is no change of what was there.
+    """
+    old, new = (_structures_and_dose(sources, late=late) for late in (False, True))
+    if old is None or new is None:
+        return None
+    if sources.change.modality == "RTSTRUCT" and old[1] != new[1]:
+        if old[1] in sources.tree(late=True):
+            new = (new[0], old[1])
+        elif new[1] in sources.tree(late=False):
+            old = (old[0], new[1])
+    return old, new
+
+
+def _structures_and_dose(sources: Sources, *, late: bool) -> tuple[str, str] | None:
+    """The structure set and the dose of one side of the change; None without both."""
     path = sources.path(late=late)
     if sources.change.modality == "RTDOSE":
         structures, of_dose = structures_under_dose(sources, path, late=late), path

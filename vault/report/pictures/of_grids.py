@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from vault.compare.geometry import GeometryError
-from vault.compare.geometry.datasets import Floats
+from vault.compare.geometry.datasets import DataSet, Floats
 from vault.compare.geometry.grids import Grid, dose, image
 from vault.report.pictures import Picture, links, planes
 from vault.report.pictures.sources import Sources
+from vault.report.pictures.style import plain
 
 NEIGHBOURS = 6
 """Slices on either side of a changed image that are read, for the planes across it."""
@@ -19,7 +20,7 @@ NEIGHBOURS = 6
 def dose_difference(sources: Sources) -> Iterator[Picture]:
     """A dose before and after, on three planes."""
     old, new = sources.pair()
-    yield from _differing_doses(dose(old), dose(new))
+    yield from _differing_doses(dose(old), dose(new), summation(old, new))
 
 
 def doses_of_revision(sources: Sources) -> Iterator[Picture]:
@@ -34,7 +35,17 @@ def doses_of_revision(sources: Sources) -> Iterator[Picture]:
         yield from _differing_doses(old, new)
 
 
-def _differing_doses(old: Grid, new: Grid) -> Iterator[Picture]:
+def summation(old: DataSet, new: DataSet) -> str:
+    """A sentence on what doses are summed over that are not one whole plan's; empty for those that are."""
+    before, after = (plain(side.text("DoseSummationType"), 16) for side in (old, new))
+    if before != after:
+        return f" Dose summation type {before or 'not said'} before, {after or 'not said'} after."
+    return (
+        f" Dose summation type {after}: not the dose of one whole plan." if after not in {"", "PLAN"} else ""
+    )
+
+
+def _differing_doses(old: Grid, new: Grid, note: str = "") -> Iterator[Picture]:
     if old.unit != new.unit:
         raise GeometryError("one of the two doses is in Gy and the other is relative")
     found = planes.difference(old, new)
@@ -44,7 +55,7 @@ def _differing_doses(old: Grid, new: Grid) -> Iterator[Picture]:
             f"Dose on axial, coronal and sagittal planes before and after. {found.greatest}; {found.overall}.",
             planes.draw(found, "Dose before, after and difference"),
             f"Planes through the point of greatest difference, which the short lines point at: {found.greatest}; "
-            f"{found.overall}. R, L, A, P, H and F are the patient's right, left, front, back, head and feet.",
+            f"{found.overall}. R, L, A, P, H and F are the patient's right, left, front, back, head and feet.{note}",
         )
 
 

@@ -13,6 +13,7 @@ from vault.compare.geometry.grids import Grid, dose
 from vault.compare.geometry.regions import Region, fingerprints, regions
 from vault.report.pictures import Picture, histograms, links
 from vault.report.pictures.histograms import Curve
+from vault.report.pictures.of_grids import summation
 from vault.report.pictures.sources import Sources
 from vault.report.pictures.style import plain
 
@@ -28,10 +29,10 @@ _NOT_COUNTED = frozenset({"EXTERNAL", "SUPPORT", "FIXATION", "MARKER", "ISOCENTE
 
 def dose_volume_histograms(sources: Sources) -> Iterator[Picture]:
     """Dose-volume histograms where a dose, its structure set or its plan changed, and both of them are there."""
-    paths = [links.structures_and_dose(sources, late=late) for late in (False, True)]
-    if None in paths:
+    paths = links.structures_and_doses(sources)
+    if paths is None:
         return
-    (old_structures, old_dose), (new_structures, new_dose) = (pair for pair in paths if pair is not None)
+    (old_structures, old_dose), (new_structures, new_dose) = paths
     if not links.same_frame(sources, new_structures, new_dose, late=True):
         raise GeometryError("the dose and the structure set lie in different frames of reference")
     structures = sources.read(old_structures, late=False), sources.read(new_structures, late=True)
@@ -49,13 +50,25 @@ def dose_volume_histograms(sources: Sources) -> Iterator[Picture]:
             if outside
             else ""
         )
+        of_plans = _of_plans(sources, old_dose, new_dose)
         yield Picture(
             "Dose-volume histograms",
             f"Dose-volume histograms of {names}, before and after.",
             histograms.draw(shown, after.unit),
             "Before is dashed, after is solid; targets are drawn wider. D95 % is the dose that 95 % of the volume gets "
-            f"at least, D2 % the near-maximum dose. Counted from the contours and the dose as archived.{note}",
+            f"at least, D2 % the near-maximum dose. Counted from the contours and {of_plans} as archived."
+            f"{note}{summation(*doses)}",
         )
+
+
+def _of_plans(sources: Sources, old: str, new: str) -> str:
+    """`the dose of plan PROSTATE_1A`; of two where they are of plans with other labels."""
+    before, after = (
+        plain(links.plan_label(sources, path, late=late)) for path, late in ((old, False), (new, True))
+    )
+    if before == after:
+        return f"the dose of plan {after}" if after else "the dose"
+    return f"the doses of plan {before or 'unknown'} before and {after or 'unknown'} after"
 
 
 _Regions = dict[str, Region]
