@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,12 @@ from picture_kit import Nights, data, mutated, patient
 from pydicom.dataset import Dataset
 
 from vault.compare.geometry.datasets import read
-from vault.compare.geometry.grids import Grid, dose, image
+from vault.compare.geometry.grids import PLANES_MAXIMUM, Grid, dose, image
 from vault.department.beams import original
 from vault.department.ct import ct_slice
 from vault.department.dose import dose_object
 from vault.report.pictures import Picture, of_grids, pictures_for
-from vault.report.pictures.planes import difference, draw
+from vault.report.pictures.planes import difference, draw, scales, spread
 from vault.report.pictures.sources import Sources
 
 
@@ -167,3 +168,104 @@ def test_an_image_that_is_not_axial_is_shown_in_its_own_plane(tmp_path: Path) ->
     assert picture.drawn
     assert "+500 stored values" in picture.caption
     assert f"at x {40 * pixel:.1f}, y {30 * pixel:.1f} mm from its first pixel" in picture.caption
+
+
+def test_planes_that_are_not_evenly_apart_are_drawn_where_they_lie() -> None:
+    """A picture has rows of one height: planes at 0, 3, 6, 60 and 63 mm are not five of them."""
+    before = np.zeros((5, 4, 4))
+    after = before.copy()
+    after[3, 1, 2] = 5.0
+    heights = np.array([0.0, 3.0, 6.0, 60.0, 63.0])
+    grids = [replace(grid(values), z=heights) for values in (before, after)]
+    found = difference(*grids)
+    assert found is not None
+    for plane in found.planes[1:]:
+        assert np.allclose(np.diff(plane.down), -3.0)
+        row, column = np.unravel_index(np.nanargmax(plane.difference), plane.difference.shape)
+        assert (plane.across[column], plane.down[row]) == pytest.approx(plane.point)
+
+
+def test_differences_that_are_small_or_all_alike_are_told_as_they_are() -> None:
+    small = difference(grid(np.full((2, 3, 3), 0.001)), grid(np.full((2, 3, 3), 0.004)))
+    assert small is not None
+    assert "+0.003 Gy (0.001 → 0.004 Gy)" in small.greatest
+    large = difference(grid(np.zeros((2, 3, 3))), grid(np.full((2, 3, 3), 4e15)))
+    assert large is not None
+    assert "+4e+15 Gy" in large.greatest
+    assert len(large.overall) < 100
+    assert spread(np.full((2, 2), -4.0), "Gy") == "difference: \N{MINUS SIGN}4.00 to \N{MINUS SIGN}4.00 Gy"
+    assert spread(np.full((2, 2), np.nan), "Gy") == "difference: none"
+    assert scales(large)[0]["vmin"] == 0.0
+    negative = difference(grid(np.zeros((2, 3, 3))), grid(np.full((2, 3, 3), -3.0)))
+    assert negative is not None
+    assert scales(negative)[0]["vmin"] == -3.0
+
+
+def test_a_grid_that_became_smaller_says_so() -> None:
+    """What lay outside of it can't be shown as different, and must not be passed over."""
+    before = np.full((6, 6, 6), 10.0)
+    found = difference(grid(before), grid(before[:, :3, :3] + 1))
+    assert found is not None
+    assert found.overall.endswith(
+        "; 75.0 % of the grid before lies outside of that after and is not compared"
+    )
+    same = difference(grid(before), grid(before + 1))
+    assert same is not None
+    assert "outside" not in same.overall
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "reason"),
+    [
+        ("PixelSpacing", ["1e200", "1e200"], "farther from the patient"),
+        ("ImagePositionPatient", ["1e9", "0", "0"], "farther from the patient"),
+        ("DoseGridScaling", "1e200", "no dose and no image has"),
+    ],
+)
+def test_a_grid_that_no_room_holds_is_a_sentence(
+    keyword: str, value: str | list[str], reason: str, tmp_path: Path
+) -> None:
+    before = data(dose_object(original(patient())))
+
+    def blow_up(dataset: Dataset) -> None:
+        dataset[keyword]._value = value
+
+    (picture,) = pictures(tmp_path, before, mutated(before, blow_up))
+    assert not picture.drawn
+    assert reason in picture.caption
+
+
+def test_planes_without_end_are_a_sentence(tmp_path: Path) -> None:
+    """Each plane is work: a million of one pixel are a small object and minutes."""
+    before = data(dose_object(original(patient())))
+
+    def slice_up(dataset: Dataset) -> None:
+        count = PLANES_MAXIMUM + 1
+        dataset.Rows = dataset.Columns = 1
+        dataset.NumberOfFrames = str(count)
+        dataset.GridFrameOffsetVector = [str(index) for index in range(count)]
+        dataset.PixelData = bytes(2 * count)
+
+    (picture,) = pictures(tmp_path, before, mutated(before, slice_up))
+    assert picture.caption == f"No picture: the dose has more than {PLANES_MAXIMUM} planes."
+
+
+def test_another_image_at_the_same_height_is_not_taken_for_the_changed_one(tmp_path: Path) -> None:
+    """The phases of a 4D series lie at the same heights."""
+    slices = [data(ct_slice(patient(), index)) for index in range(2, 9)]
+
+    def twin(dataset: Dataset) -> None:
+        dataset.SOPInstanceUID = "1.2.3"
+        dataset.PixelData = (dataset.pixel_array + 7).tobytes()
+
+    def paint(dataset: Dataset) -> None:
+        dataset.PixelData = (dataset.pixel_array + 100).tobytes()
+
+    nights = Nights(tmp_path, [*slices, mutated(slices[3], twin)], [mutated(slices[3], paint)])
+    (change,) = nights.changes
+    sources = Sources(nights.repository, nights.old, nights.new, change)
+    old, new = (image(side) for side in sources.pair())
+    found = difference(old, new, of_grids._around(sources, old, new))
+    assert found is not None
+    assert (found.planes[0].difference == 100).all()
+    assert (found.planes[1].difference[3] == 100).all()

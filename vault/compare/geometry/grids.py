@@ -19,6 +19,15 @@ from vault.normal import pixels
 VOXELS_MAXIMUM = 64 << 20
 """Voxels of one grid: a dose of 256 planes of 512 by 512."""
 
+PLANES_MAXIMUM = 4096
+"""Planes of one grid; two metres of patient have 2000 of a millimetre."""
+
+FARTHEST = 1e4
+"""mm from the origin within which all of a grid lies; no room is so large."""
+
+STEEPEST = 1e9
+"""What a stored value may be worth at most, in Gy or Hounsfield units."""
+
 _AXIAL = 1e-3
 
 
@@ -81,6 +90,8 @@ def dose(data: DataSet) -> Grid:
     frames = int(data.number("NumberOfFrames") or 1)
     if frames > 1 and len(offsets) != frames:
         raise GeometryError("the dose has not as many plane positions as planes (GridFrameOffsetVector)")
+    if frames > PLANES_MAXIMUM:
+        raise GeometryError(f"the dose has more than {PLANES_MAXIMUM} planes")
     unit = {"GY": "Gy", "RELATIVE": "relative"}.get(data.text("DoseUnits"), "")
     if not unit:
         raise GeometryError("the dose does not say its unit (DoseUnits)")
@@ -105,9 +116,14 @@ def _grid(
     spacing = data.numbers("PixelSpacing")
     if len(position) != 3 or len(orientation) != 6 or len(spacing) != 2 or not np.all(spacing > 0):
         raise GeometryError("the position, orientation or pixel spacing is missing")
+    if max(map(abs, scale[:2])) > STEEPEST:
+        raise GeometryError("the values are scaled to what no dose and no image has")
     rows, columns = (int(data.number(keyword) or 0) for keyword in ("Rows", "Columns"))
     stored = _stored(data, frames, rows, columns)
     across, down = np.arange(columns) * spacing[1], np.arange(rows) * spacing[0]
+    reach = max(np.abs(position).max() + max(across[-1], down[-1]), np.abs(offsets).max())
+    if not reach < FARTHEST:
+        raise GeometryError("the grid reaches farther from the patient than any room is wide")
     along, normal = orientation.reshape(2, 3), float(np.cross(orientation[:3], orientation[3:])[2])
     if np.allclose(np.abs(orientation), (1, 0, 0, 0, 1, 0), atol=_AXIAL):
         x, y = position[0] + np.sign(along[0, 0]) * across, position[1] + np.sign(along[1, 1]) * down

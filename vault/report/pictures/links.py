@@ -159,7 +159,7 @@ def same_frame(sources: Sources, one: str, other: str, *, late: bool) -> bool:
 
 
 def slices_near(sources: Sources, z: float, count: int, *, late: bool) -> list[str]:
-    """The paths of the images of the changed one's series at and next to a height, `count` on either side."""
+    """The paths of the images of the changed one's series next to a height, `count` on either side."""
     tree, folder = sources.tree(late=late), sources.change.path.rpartition("/")[0]
     paths = [path for path in tree if path.startswith(f"{folder}/") and path.endswith(".dcm")]
     heights = []
@@ -169,8 +169,7 @@ def slices_near(sources: Sources, z: float, count: int, *, late: bool) -> list[s
             heights.append((float(at[1]), path))
     below = sorted((one for one in heights if one[0] < z - _APART), reverse=True)[:count]
     above = sorted(one for one in heights if one[0] > z + _APART)[:count]
-    here = [one for one in heights if abs(one[0] - z) <= _APART][:1]
-    return [path for _, path in (*below, *here, *above)]
+    return [path for _, path in (*below, *above)]
 
 
 def _uid(path: str) -> str:

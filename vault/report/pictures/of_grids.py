@@ -86,7 +86,7 @@ def _around(sources: Sources, old: Grid, new: Grid) -> tuple[Grid, Grid] | None:
 
 def _stack(sources: Sources, middle: Grid, *, late: bool) -> Grid | None:
     """An image and those next to it in its series, as one grid; None where there are none of its geometry."""
-    planes_by_height: dict[float, Floats] = {}
+    planes_by_height: dict[float, Floats] = {float(middle.z[0]): middle.plane(0)}
     for path in links.slices_near(sources, float(middle.z[0]), NEIGHBOURS, late=late):
         try:
             one = image(sources.read(path, late=late))
@@ -94,7 +94,7 @@ def _stack(sources: Sources, middle: Grid, *, late: bool) -> Grid | None:
             continue
         same = len(one.x) == len(middle.x) and len(one.y) == len(middle.y)
         if same and np.allclose(one.x, middle.x, atol=1e-3) and np.allclose(one.y, middle.y, atol=1e-3):
-            planes_by_height[float(one.z[0])] = one.plane(0)
+            planes_by_height.setdefault(float(one.z[0]), one.plane(0))
     if len(planes_by_height) < 2:
         return None
     heights = sorted(planes_by_height)

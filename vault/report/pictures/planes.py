@@ -24,8 +24,11 @@ NOTICED = 1e-3
 """Share of the greatest value by which a voxel has to differ to be counted as changed."""
 
 _WHOLE = frozenset({"HU", "stored values"})
+_ABSURD = 1e6
+_ROWS_MAXIMUM = 1024
 _SPACE = 0.3
 _NARROWEST = 0.3
+_SLACK = 1e-3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +66,8 @@ class Difference:
     """The greatest values before and after, wherever they are."""
     changed: float
     """Share of the voxels that differ noticeably."""
+    beyond: float = 0.0
+    """Share of the earlier grid that lies outside of the later one, where nothing is compared."""
     axial: bool = True
     """Whether the point is in the patient's coordinates; else in those of an image that is not axial."""
 
@@ -80,15 +85,24 @@ class Difference:
 
     @property
     def overall(self) -> str:
-        """How the maximum changed, and how many voxels did."""
-        return f"maximum {self._became(*self.maxima)}; {_percent(self.changed)} of the voxels differ"
+        """How the maximum changed, how many voxels did, and how much could not be compared."""
+        lost = f"; {_percent(self.beyond)} of the grid before lies outside of that after and is not compared"
+        return (
+            f"maximum {self._became(*self.maxima)}; {_percent(self.changed)} of the voxels differ"
+            f"{lost if self.beyond > NOTICED else ''}"
+        )
 
     def _became(self, before: float, after: float) -> str:
         return _with(f"{_figure(before, self.unit)} → {_figure(after, self.unit)}", self.unit)
 
 
 def _figure(value: float, unit: str) -> str:
+    """A value with its decimals; with two digits where they would be noughts, and short where it is absurd."""
     text = f"{value:.{0 if unit in _WHOLE else 2}f}"
+    if abs(value) >= _ABSURD:
+        text = f"{value:.3g}"
+    elif value and not float(text):
+        text = f"{value:.2g}"
     return text.replace("-", "\N{MINUS SIGN}")
 
 
@@ -129,8 +143,24 @@ def difference(old: Grid, new: Grid, around: tuple[Grid, Grid] | None = None) ->
         float(new.plane(at[0])[at[1], at[2]]),
     )
     return Difference(
-        new.unit, planes, (x, y, z), values, (maxima[0], maxima[1]), changed / max(voxels, 1), new.axial
+        new.unit,
+        planes,
+        (x, y, z),
+        values,
+        (maxima[0], maxima[1]),
+        changed / max(voxels, 1),
+        _beyond(old, new),
+        new.axial,
     )
+
+
+def _beyond(old: Grid, new: Grid) -> float:
+    """The share of a grid's points outside of another one, by more than half of what the other's are apart."""
+    inside = 1.0
+    for before, after in ((old.x, new.x), (old.y, new.y), (old.z, new.z)):
+        slack = (after[-1] - after[0]) / max(len(after) - 1, 1) / 2 + _SLACK
+        inside *= float(((before > after[0] - slack) & (before < after[-1] + slack)).mean())
+    return 1.0 - inside
 
 
 def _same(old: Grid, new: Grid) -> bool:
@@ -151,7 +181,7 @@ def _planes(old: Grid, new: Grid, x: float, y: float, z: float) -> tuple[Plane, 
     )
     if len(new.z) < 2:
         return (axial,)
-    up = new.z[::-1]  # the head is at the top
+    up = _even(new.z)[::-1]  # the head is at the top
 
     def stack(line: Callable[[Grid, float], Floats]) -> tuple[Floats, Floats]:
         before, after = (np.array([line(grid, float(height)) for height in up]) for grid in (old, new))
@@ -164,6 +194,16 @@ def _planes(old: Grid, new: Grid, x: float, y: float, z: float) -> tuple[Plane, 
         Plane(f"coronal, y {millimetres(y)} mm", "RLHF", new.x, up, *coronal, (x, z)),
         Plane(f"sagittal, x {millimetres(x)} mm", "APHF", new.y, up, *sagittal, (y, z)),
     )
+
+
+def _even(heights: Floats) -> Floats:
+    """Heights evenly apart, as the rows of a picture are: those of the planes, or where these are not, as close."""
+    evenly = np.linspace(heights[0], heights[-1], len(heights))
+    apart = float(np.diff(heights).min())
+    if np.abs(evenly - heights).max() < apart / 10:
+        return heights
+    rows = min(round((heights[-1] - heights[0]) / apart) + 1, _ROWS_MAXIMUM)
+    return np.linspace(heights[0], heights[-1], rows)
 
 
 def draw(shown: Difference, title: str) -> bytes:
@@ -180,7 +220,7 @@ def draw(shown: Difference, title: str) -> bytes:
         canvas = figure(height)
         canvas.text(0.02, 1 - 0.2 / height, title, fontsize=9, weight="bold")
         canvas.text(0.02, 1 - 0.28 / height, f"{shown.greatest}\n{shown.overall}", color=GREY, va="top")
-        levels, differences = _scales(shown)
+        levels, differences = scales(shown)
         top, images = height - 0.66, (None, None)
         for row, plane in enumerate(shown.planes):
             top -= _SPACE
@@ -199,7 +239,7 @@ def _length(axis: Floats) -> float:
     return abs(float(axis[-1] - axis[0])) * len(axis) / max(len(axis) - 1, 1) or 1.0
 
 
-def _scales(shown: Difference) -> tuple[dict[str, Any], dict[str, Any]]:
+def scales(shown: Difference) -> tuple[dict[str, Any], dict[str, Any]]:
     """Colours and limits of the values, and of the differences."""
     reach = max(float(np.nanmax(np.abs(plane.difference), initial=0.0)) for plane in shown.planes) or 1.0
     differences = {"cmap": "PuOr", "vmin": -reach, "vmax": reach}
@@ -207,9 +247,9 @@ def _scales(shown: Difference) -> tuple[dict[str, Any], dict[str, Any]]:
         return {"cmap": "gray", "vmin": WINDOW[0], "vmax": WINDOW[1]}, differences
     values = [grid for plane in shown.planes for grid in (plane.before, plane.after)]
     top = max(float(np.nanmax(grid, initial=0.0)) for grid in values) or 1.0
-    if shown.unit in {"Gy", "relative"}:
-        return {"cmap": "viridis", "vmin": 0.0, "vmax": top}, differences
     low = min(float(np.nanmin(grid, initial=top)) for grid in values)
+    if shown.unit in {"Gy", "relative"}:
+        return {"cmap": "viridis", "vmin": min(0.0, low), "vmax": top}, differences
     return {"cmap": "gray", "vmin": low, "vmax": top}, differences
 
 
@@ -254,18 +294,19 @@ def _row(
         x, y = plane.point
         at = ((x - edges[0]) / (edges[1] - edges[0]), (y - edges[2]) / (edges[3] - edges[2]))
         letters(axes, plane.named, avoid=at)
-        said = {"before": f"before: {plane.name}", "difference": _range(plane.difference, unit)}
+        said = {"before": f"before: {plane.name}", "difference": spread(plane.difference, unit)}
         axes.set_title(said.get(name, name), color=colour)
         if first and name == "before":
             _scale_bar(axes, edges)
     return images[0], images[2]
 
 
-def _range(values: Floats, unit: str) -> str:
+def spread(values: Floats, unit: str) -> str:
     """From where to where the differences go: in grey, more and less look alike."""
-    least, most = (
-        _figure(float(end), unit) for end in (np.nanmin(values, initial=0.0), np.nanmax(values, initial=0.0))
-    )
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return "difference: none"
+    least, most = (_figure(float(end), unit) for end in (known.min(), known.max()))
     return f"difference: {least} to {_with(most, '' if unit == 'stored values' else unit)}".rstrip()
 
 
