@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from picture_kit import Nights, data, mutated, patient
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileDataset
 
 from vault.compare.geometry.datasets import read
 from vault.compare.geometry.grids import PLANES_MAXIMUM, Grid, dose, image
@@ -269,3 +270,21 @@ def test_another_image_at_the_same_height_is_not_taken_for_the_changed_one(tmp_p
     assert found is not None
     assert (found.planes[0].difference == 100).all()
     assert (found.planes[1].difference[3] == 100).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [(lambda: dose_object(original(patient())), "dose"), (lambda: ct_slice(patient(), 4), "image")],
+)
+def test_what_lies_elsewhere_than_before_is_a_sentence(
+    make: Callable[[], FileDataset], what: str, tmp_path: Path
+) -> None:
+    before = data(make())
+
+    def move(dataset: Dataset) -> None:
+        dataset.ImagePositionPatient = ["0", "0", "2000"]
+
+    (picture,) = pictures(tmp_path, before, mutated(before, move))
+    assert (
+        picture.caption == f"No picture: the {what} lies elsewhere than before, and shares no point with it."
+    )

@@ -49,7 +49,9 @@ def _differing_doses(old: Grid, new: Grid, note: str = "") -> Iterator[Picture]:
     if old.unit != new.unit:
         raise GeometryError("one of the two doses is in Gy and the other is relative")
     found = planes.difference(old, new)
-    if found is not None:
+    if found is None:
+        _refuse_elsewhere(old, new, "dose")
+    else:
         yield Picture(
             "Dose before, after and difference",
             f"Dose on axial, coronal and sagittal planes before and after. {found.greatest}; {found.overall}.",
@@ -59,6 +61,12 @@ def _differing_doses(old: Grid, new: Grid, note: str = "") -> Iterator[Picture]:
         )
 
 
+def _refuse_elsewhere(old: Grid, new: Grid, what: str) -> None:
+    """Raise GeometryError where two grids show no difference because they have nothing in common."""
+    if planes.beyond(old, new) == 1.0:
+        raise GeometryError(f"the {what} lies elsewhere than before, and shares no point with it")
+
+
 def image_difference(sources: Sources) -> Iterator[Picture]:
     """An image before and after, and across the slices of its series next to it."""
     old, new = (image(side) for side in sources.pair())
@@ -66,7 +74,9 @@ def image_difference(sources: Sources) -> Iterator[Picture]:
         raise GeometryError("the image lies in another plane than before")
     around = _around(sources, old, new) if new.axial else None
     found = planes.difference(old, new, around)
-    if found is not None:
+    if found is None:
+        _refuse_elsewhere(old, new, "image")
+    else:
         modality = sources.change.modality
         strips = f"Above and below it the {NEIGHBOURS} slices on either side. " if around else ""
         yield Picture(

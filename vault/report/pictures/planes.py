@@ -149,12 +149,12 @@ def difference(old: Grid, new: Grid, around: tuple[Grid, Grid] | None = None) ->
         values,
         (maxima[0], maxima[1]),
         changed / max(voxels, 1),
-        _beyond(old, new),
+        beyond(old, new),
         new.axial,
     )
 
 
-def _beyond(old: Grid, new: Grid) -> float:
+def beyond(old: Grid, new: Grid) -> float:
     """The share of a grid's points outside of another one, by more than half of what the other's are apart."""
     inside = 1.0
     for before, after in ((old.x, new.x), (old.y, new.y), (old.z, new.z)):
