@@ -17,6 +17,7 @@ from vault.report.pictures import Picture, pictures_for
 from vault.report.pictures.contours import (
     SLICES_SHOWN,
     WINDOW,
+    Heights,
     Outlines,
     draw,
     extent,
@@ -199,3 +200,32 @@ def test_a_region_that_can_not_be_measured_hides_no_other(
     assert picture.drawn
     assert picture.title == "Contours, PTV"
     assert "Rectum: the contours of a plane cross themselves without end" in picture.caption
+
+
+def test_heights_that_are_written_otherwise_are_the_same_slice(structures: bytes, tmp_path: Path) -> None:
+    """-12.499 and -12.5 are one slice: as two, all of a region would have gone from one and come to the other."""
+
+    def rewritten(dataset: Dataset) -> None:
+        widen(dataset)
+        for contour in dataset.ROIContourSequence[1].ContourSequence:
+            points = [float(value) for value in contour.ContourData]
+            points[2::3] = [value + 0.004 for value in points[2::3]]
+            contour.ContourData = [f"{value:.3f}" for value in points]
+
+    images = [data(ct_slice(patient(), index)) for index in range(patient().scale.slices)]
+    (plainly,) = pictures(tmp_path / "plainly", structures, widen, *images)
+    (otherwise,) = pictures(tmp_path / "otherwise", structures, rewritten, *images)
+    assert otherwise.alt_text == plainly.alt_text
+    assert otherwise.png == plainly.png
+
+
+def test_heights_are_known_again() -> None:
+    known = Heights()
+    assert [known.same(z) for z in (10.0, 10.04, 9.96, 10.08, -3.0, 10.06)] == [
+        10.0,
+        10.0,
+        10.0,
+        10.08,
+        -3.0,
+        10.08,
+    ]

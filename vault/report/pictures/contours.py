@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +14,7 @@ from matplotlib.lines import Line2D
 from vault.compare.dvh import area, coverage
 from vault.compare.geometry.datasets import Floats
 from vault.compare.geometry.grids import Grid
+from vault.compare.geometry.regions import FLAT
 from vault.report.pictures.style import (
     AFTER_ON_IMAGE,
     BEFORE_ON_IMAGE,
@@ -43,6 +45,29 @@ _SAME_AREA = 0.5
 
 Polygons = Sequence[Floats]
 Slices = Mapping[float, Polygons]
+
+
+class Heights:
+    """The heights of slices, so that one is known again though it is written with other decimals."""
+
+    def __init__(self) -> None:
+        self._known: list[float] = []
+
+    def same(self, z: float) -> float:
+        """The height that is known and as good as `z`, which else is known from now on."""
+        at = bisect_left(self._known, z)
+        near = min(self._known[max(at - 1, 0) : at + 1], key=lambda known: abs(known - z), default=None)
+        if near is not None and abs(near - z) <= FLAT:
+            return near
+        self._known.insert(at, z)
+        return z
+
+    def at(self, slices: Slices) -> Slices:
+        """Slices at the heights that are known."""
+        found: dict[float, list[Floats]] = {}
+        for z, polygons in slices.items():
+            found.setdefault(self.same(z), []).extend(polygons)
+        return found
 
 
 @dataclass(frozen=True, eq=False)

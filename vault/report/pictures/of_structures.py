@@ -10,7 +10,7 @@ from vault.compare.geometry import GeometryError
 from vault.compare.geometry.datasets import DataSet
 from vault.compare.geometry.regions import Region, fingerprints, regions
 from vault.report.pictures import Picture, contours
-from vault.report.pictures.contours import Outlines
+from vault.report.pictures.contours import Heights, Outlines
 from vault.report.pictures.sources import Sources
 from vault.report.pictures.style import plain
 
@@ -29,20 +29,21 @@ def contours_over_images(sources: Sources) -> Iterator[Picture]:
     pairs = differing(old_set, new_set)
     if not pairs:
         return
-    outlines, images, refused = [], dict[float, str](), list[str]()
+    outlines, images, refused, heights = [], dict[float, str](), list[str](), Heights()
     for old, new in pairs[:REGIONS_COMPARED]:
         region = new or old
         if region is None:
             continue
         try:
-            outline = Outlines(region.name, old.slices() if old else {}, new.slices() if new else {})
+            sides = (heights.at(side.slices()) if side else {} for side in (old, new))
+            outline = Outlines(region.name, *sides)
             _ = outline.changed  # refused here, so that it hides no other region
         except GeometryError as error:
             refused.append(f"{plain(region.name)}: {error}")
             continue
         outlines.append(outline)
         for side in (old, new):
-            images |= {contour.z: contour.image for contour in side.contours} if side else {}
+            images |= {heights.same(one.z): one.image for one in side.contours} if side else {}
     shown = contours.greatest(outlines)
     if not shown:
         if refused:
