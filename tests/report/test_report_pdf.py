@@ -198,6 +198,27 @@ def test_an_id_is_on_each_page_however_long_the_name_is() -> None:
     assert "· ID-0123456789" in text
 
 
+def test_a_heading_takes_two_lines_before_it_loses_a_word() -> None:
+    rows = {
+        "history": [
+            *history(fraction=41, delivered_mu="100"),
+            *history(fraction=41, at=datetime(2026, 11, 25, 9)),
+        ],
+        "plans": plans(),
+    }
+    rows["history"] = [Row("history", {**row.fields, "override": "yes"}) for row in rows["history"]]
+    rows["history"] += history(
+        fraction=40, at=datetime(2026, 11, 24, 8), fields=(("1-ARC", "9"), ("3", "9"), ("2-ARC", "9"))
+    )
+    (text,) = pages(patient_pdf(patient_day(Sources("4711", rows), DAY, ZONE), SETTING))
+    assert "PARTIAL, OVERRIDE, MORE MU THAN PLANNED, MORE FRACTIONS THAN PLANNED" in text
+    name = "Wolfeschlegelsteinhausenbergerdorff-Montmorency, Hubert Blaine"
+    one = replace(report_kit.patient(1, "critical"), name=name, birth_date="1951-03-09")
+    whole = "".join(pages(pdf(report_kit.report(one))))
+    assert re.search(rf"CRITICAL +{name} \(P-001\)", whole)
+    assert "born 1951-03-09" in whole
+
+
 def test_fields_that_do_not_fit_are_not_dropped_without_a_word() -> None:
     fields = tuple((f"A field of a long name {number}", "100") for number in range(40))
     rows = {"history": history(fields=fields), "demographics": demographics("A^B")}

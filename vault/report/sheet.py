@@ -161,17 +161,21 @@ class Sheet:
         self._y += height
 
     def heading(self, text: str, right: str = "", *, size: float = 11, keep: float = 18) -> None:
-        """A heading on grey, `right` at its end; stays on one page with the `keep` mm that follow."""
-        height = size * POINT * 1.7
+        """A heading on grey, `right` at its end; stays on one page with the `keep` mm that follow.
+
+        Where the two do not fit beside each other, `right` has a line of its own.
+        """
+        line, room = size * POINT * LINE, self.width - 3
+        wide = self._measure(right, size, bold=True) + 3 if right else 0.0
+        lines = 1 if self._measure(text, size, bold=True) + wide <= room else 1 + bool(right)
+        height = size * POINT * 1.7 + (lines - 1) * line
         self.need(height + keep)
         pdf = self._pdf
         pdf.set_fill_color(GREY)
         pdf.rect(MARGIN, self._y, self.width, height, style="F")
-        top = self._y + (height - size * POINT * LINE) / 2
-        room = self.width * (0.56 if right else 1.0) - 3
-        self._text(MARGIN + 1.5, top, room, text, size, bold=True)
-        if right:
-            self._text(MARGIN + 1.5 + room, top, self.width - room - 3, right, size, bold=True, align="R")
+        top = self._y + (height - lines * line) / 2
+        self._text(MARGIN + 1.5, top, room - (wide if lines == 1 else 0), text, size, bold=True)
+        self._text(MARGIN + 1.5, top + (lines - 1) * line, room, right, size, bold=True, align="R")
         self._y += height + 1.2
 
     def facts(self, pairs: Sequence[tuple[str, str]], *, columns: int = 4, size: float = 10) -> None:
