@@ -184,3 +184,10 @@ def test_leaves_that_came_or_went_are_drawn_where_they_are(*, late: bool, said: 
     bare = at_greatest_shift(with_jaws(50, {}), with_jaws(45, {}))
     assert bare is not None
     assert draw(shown) != draw(bare)
+
+
+def test_a_small_move_is_not_rounded_to_none() -> None:
+    """Not `50.0 → 50.0 mm (+0.0 mm)` under a picture that says a jaw moved."""
+    shown = at_greatest_shift(with_jaws(50, {}), with_jaws(49.97, {}))
+    assert shown is not None
+    assert shown.greatest == "jaw X1: \N{MINUS SIGN}50.00 → \N{MINUS SIGN}49.97 mm (+0.03 mm)"

@@ -85,3 +85,14 @@ def test_the_travel_of_a_tampered_plan(tmp_path: Path) -> None:
     (change,) = nights.changes
     titles = [picture.title for picture in pictures_for(nights.repository, nights.old, nights.new, change)]
     assert titles == ["Beam's-eye view, beam 2 2-TANG, control point 20", "Leaf travel, beam 2 2-TANG"]
+
+
+def test_a_small_move_and_control_points_of_one_version_are_told() -> None:
+    before, after = np.zeros((6, 2, 10)), np.zeros((4, 2, 10))
+    after[2, 0, 3] = 0.03
+    travel = over_control_points(beam(before), beam(after))
+    assert travel is not None
+    assert travel.summary == (
+        "1 of 20 MLCX leaves moved, at 1 of 4 control points, by up to 0.03 mm; "
+        "6 control points before, 4 after: compared in order"
+    )

@@ -19,6 +19,7 @@ from vault.report.pictures.style import (
     drawing,
     figure,
     millimetres,
+    places,
     plain,
     png,
 )
@@ -127,9 +128,10 @@ class BeamsEye:
         """Which leaf or jaw moved most, from where to where."""
         _, bank, pair = self.most
         before, after = (float(side.positions[bank, pair]) for side in self.moved.sides)
+        fine = places(after - before)
         return (
-            f"{self.moved.named(bank, pair)}: {millimetres(before)} → {millimetres(after)} mm "
-            f"({'+' if after > before else ''}{millimetres(after - before)} mm)"
+            f"{self.moved.named(bank, pair)}: {millimetres(before, fine)} → {millimetres(after, fine)} mm "
+            f"({'+' if after > before else ''}{millimetres(after - before, fine)} mm)"
         )
 
     @property

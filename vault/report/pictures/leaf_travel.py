@@ -9,7 +9,18 @@ import numpy as np
 
 from vault.compare.geometry.apertures import Beam, greatest_shift, shifts
 from vault.compare.geometry.datasets import Floats
-from vault.report.pictures.style import AFTER, BEFORE, DASHES, GREY, drawing, figure, millimetres, plain, png
+from vault.report.pictures.style import (
+    AFTER,
+    BEFORE,
+    DASHES,
+    GREY,
+    drawing,
+    figure,
+    millimetres,
+    places,
+    plain,
+    png,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,6 +47,8 @@ class LeafTravel:
     after: Floats
     shown: tuple[int, ...]
     """The pairs whose travel is drawn, 0-based, the one that moved most first."""
+    counts: tuple[int, int] = (0, 0)
+    """Control points before and after, of which those are left out that only one has."""
 
     @property
     def by(self) -> Floats:
@@ -57,9 +70,11 @@ class LeafTravel:
         """What moved, where, by how much at most."""
         size = np.abs(self.by)
         moved, noun = int((size.max(axis=0) > _SAME).sum()), "leaves" if self.leaves else "jaws"
+        most, (old, new) = float(size.max()), self.counts
+        told = f"; {old} control points before, {new} after: compared in order" if old != new else ""
         return (
             f"{moved} of {size[0].size} {self.device} {noun} moved, at {self.points_changed} of {len(size)} control "
-            f"points, by up to {millimetres(float(size.max()))} mm"
+            f"points, by up to {millimetres(most, places(most))} mm{told}"
         )
 
 
@@ -86,6 +101,7 @@ def over_control_points(old: Beam, new: Beam) -> LeafTravel | None:
         before.positions[:rows],
         after.positions[:rows],
         tuple(moved[:PAIRS_SHOWN]) or (shift.pair,),
+        (len(before.positions), len(after.positions)),
     )
 
 
@@ -139,8 +155,9 @@ def _maps(canvas: Figure, travel: LeafTravel, top: float, bottom: float) -> None
             extent=(-0.5, len(by) - 0.5, 0.5, by.shape[2] + 0.5),
         )
         least, most = float(by[:, bank].min()), float(by[:, bank].max())
+        fine = places(reach)
         axes.set_title(
-            f"bank {travel.axis}{bank + 1}: moved by {millimetres(least)} to {millimetres(most)} mm"
+            f"bank {travel.axis}{bank + 1}: moved by {millimetres(least, fine)} to {millimetres(most, fine)} mm"
         )
         axes.set_xlabel("control point")
         axes.tick_params(labelleft=bank == 0)

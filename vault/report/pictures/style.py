@@ -33,6 +33,7 @@ WIDTH = 7.4
 """Inches: the text width of a page, and 1066 pixels."""
 
 _LONGEST = 40
+_HUNDREDTH = 0.01
 
 _STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
@@ -106,7 +107,12 @@ def degrees(value: float) -> str:
     return "?" if value != value else f"{value:.1f}".removesuffix(".0") + "°"  # noqa: PLR0124 - NaN
 
 
-def millimetres(value: float) -> str:
+def millimetres(value: float, places: int = 1) -> str:
     """A length or position with a true minus sign."""
-    text = f"{value:.1f}"
-    return "0.0" if text == "-0.0" else text.replace("-", "\N{MINUS SIGN}")
+    text = f"{value:.{places}f}"
+    return text.replace("-", "\N{MINUS SIGN}") if float(text) else text.removeprefix("-")
+
+
+def places(by: float) -> int:
+    """Decimals in which a move shows as one."""
+    return 1 if abs(by) >= 0.1 or not by else 2 if abs(by) >= _HUNDREDTH else 4
