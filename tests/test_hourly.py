@@ -302,6 +302,22 @@ def test_a_database_that_is_away_costs_rows_and_not_the_records(today: Day) -> N
     assert later.patients[ANNA.patient_id].fields == 2
 
 
+def test_paper_says_of_whom_the_database_said_nothing_at_its_hour(today: Day) -> None:
+    """As of 10:00 is not true of rows of 09:00: who was treated since by what they say would be treated again."""
+    today.treat(ANNA, 8, 10)
+    today.hour(at(9))
+    assert "said nothing" not in department(today)
+    assert "said nothing" not in text(today.kept(ANNA)[1].pdf(DAY))
+    today.treat(BERTA, 9, 30)
+    take_away(today)
+    today.hour(at(10))
+    page = department(today)
+    assert "As of 2026-11-25 10:00 CET" in page
+    assert "The database said nothing at this hour of 2 of these patients" in page
+    assert page.count("DATABASE SILENT") == 3  # said once, and of each
+    assert "The database said nothing of this patient at this hour" in text(today.kept(BERTA)[1].pdf(DAY))
+
+
 def test_a_rois_without_dicom_costs_records_and_not_the_rows(today: Day) -> None:
     today.treat(ANNA, 8, 10)
     today.department.faults.refuse = True

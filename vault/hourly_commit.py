@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -149,7 +149,9 @@ def commit_hour(hour: Hour, arrived: Arrived, patient_id: PatientID) -> HourOutc
         if edits:
             repository = repository or PatientRepository.create(hour.root, patient_id, hour.allowed_signers)
             sources = Sources(patient_id, rows, _once(of_records), nightly_summary(repository))
-            page = patient_pdf(patient_day(sources, hour.day, hour.zone), hour.setting(later))
+            day = patient_day(sources, hour.day, hour.zone)
+            told = later is not None or answered(hour, arrived, patient_id)
+            page = patient_pdf(replace(day, answered=told), hour.setting(later))
             edits[hours.path(hour.day, hours.PDF)] = Bytes(page)
             outcome.new_commit = repository.commit(
                 parent=held.tip,
@@ -170,6 +172,11 @@ def day_of(hour: Hour, repository: PatientRepository, held: Hours) -> PatientDay
         repository.patient_id, held.rows(hour.day), _once(of_records), nightly_summary(repository)
     )
     return patient_day(sources, hour.day, hour.zone)
+
+
+def answered(hour: Hour, arrived: Arrived, patient_id: str) -> bool:
+    """Whether the database told a patient's history in this run; yes where there is no database to tell it."""
+    return hour.config.rois.sql is None or HISTORY in (arrived.rows.rows(patient_id) or {})
 
 
 def nightly_summary(repository: PatientRepository) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from vault.archive.overview import Overview
 from vault.archive.repository import PatientRepository, all_repositories
 from vault.errors import VaultError
 from vault.files import private_folder, write_file
-from vault.hourly_commit import Arrived, Hour, coming, day_of, nightly_summary
+from vault.hourly_commit import Arrived, Hour, answered, coming, day_of, nightly_summary
 from vault.model import Failure, Row
 from vault.names import safe_name
 from vault.report.build import DEMOGRAPHICS, SCHEDULE, appointments, department_day, person
@@ -51,7 +52,13 @@ def summarize(hour: Hour, arrived: Arrived) -> tuple[int, str | None]:
     }
     if said == before or not (treated or due):
         return len(treated), tip if _made_by(repository, tip, hour.run) else None
-    days = [day_of(hour, repository, held) for repository, held in treated]
+    days = [
+        replace(
+            day_of(hour, repository, held),
+            answered=later is not None or answered(hour, arrived, repository.patient_id),
+        )
+        for repository, held in treated
+    ]
     pdf = department_pdf(department_day(days, _scheduled(hour, known, due), hour.day), hour.setting(later))
     data = (json.dumps(said, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode("utf-8", "replace")
     edits: dict[str, Blob | None] = {

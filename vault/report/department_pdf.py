@@ -39,6 +39,8 @@ _ATTENTION = (
 )
 
 
+SILENT = "DATABASE SILENT"
+
 LONGEST_FIELD = 32
 """Characters of a field's name: one that is absurdly long must not hide those behind it."""
 
@@ -60,6 +62,7 @@ def department_pdf(day: DepartmentDay, setting: Setting) -> bytes:
     sheet.space(1)
     sheet.facts(_figures(day), columns=6, size=13)
     sheet.space(2)
+    _silent(sheet, day)
     _attention(sheet, day)
     _treated(sheet, day)
     _due(sheet, day)
@@ -81,6 +84,19 @@ def _figures(day: DepartmentDay) -> list[tuple[str, str]]:
         ("Machines", str(len(machines))),
         ("Due, not seen treated", str(len(day.waiting))),
     ]
+
+
+def _silent(sheet: Sheet, day: DepartmentDay) -> None:
+    """Of whom the page is older than it says."""
+    if silent := sum(not patient.answered for patient in day.patients):
+        sheet.note(
+            f"The database said nothing at this hour of {silent} of these patients, marked {SILENT}: what is here of "
+            "them is from treatment records, and from what it said earlier. Treatments since then, of others too, may "
+            "be missing.",
+            size=9,
+            bold=True,
+        )
+        sheet.space(2)
 
 
 def _attention(sheet: Sheet, day: DepartmentDay) -> None:
@@ -114,7 +130,7 @@ def _treated(sheet: Sheet, day: DepartmentDay) -> None:
 
 
 def _line(sheet: Sheet, patient: PatientDay, course: Course, session: Session) -> Line:
-    remarks = words.remarks(course, session)
+    remarks = words.remarks(course, session) + ([] if patient.answered else [SILENT])
     fields = "; ".join(
         [*(_field(field) for field in session.fields)]
         + [f"{item.field} NOT SEEN SO FAR of {words.amount(item.planned_mu)}" for item in session.not_seen]

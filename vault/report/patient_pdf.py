@@ -61,6 +61,14 @@ def patient_pdf(patient: PatientDay, setting: Setting) -> bytes:
     sheet.space(0.8)
     sheet.facts(_identity(person), columns=4)
     sheet.space(2)
+    if not patient.answered:
+        sheet.note(
+            "The database said nothing of this patient at this hour: what is here is from treatment records, and from "
+            "what the database said earlier. Treatments since then may be missing.",
+            size=9,
+            bold=True,
+        )
+        sheet.space(2)
     treated = patient.treated
     if not treated:
         sheet.line("No treatment was seen on this day.", size=10, bold=True)

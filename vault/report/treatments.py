@@ -282,6 +282,8 @@ class PatientDay:
     """Plans of which something was given or that are approved, today's first."""
     appointments: tuple[Appointment, ...] = ()
     """Everything scheduled from the day on."""
+    answered: bool = True
+    """The database told the history at the hour that the page is of; else it is of treatment records, or older."""
 
     @property
     def treated(self) -> tuple[tuple[Course, Session], ...]:
