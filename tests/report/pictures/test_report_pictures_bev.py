@@ -14,6 +14,7 @@ from vault.department.beams import original, tampered
 from vault.department.plan import plan_object
 from vault.report.pictures import pictures_for
 from vault.report.pictures.beams_eye import at_greatest_shift, draw
+from vault.report.pictures.leaf_travel import over_control_points
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -191,3 +192,16 @@ def test_a_small_move_is_not_rounded_to_none() -> None:
     shown = at_greatest_shift(with_jaws(50, {}), with_jaws(49.97, {}))
     assert shown is not None
     assert shown.greatest == "jaw X1: \N{MINUS SIGN}50.00 → \N{MINUS SIGN}49.97 mm (+0.03 mm)"
+
+
+def test_another_beam_under_the_same_number_is_named_with_the_one_before() -> None:
+    """A plan that was numbered anew holds two beams against each other: that has to be seen."""
+    before, after = replace(with_jaws(50, {}), name="AP"), replace(with_jaws(40, {}), name="PA")
+    shown = at_greatest_shift(before, after)
+    assert shown is not None
+    assert shown.beam == "beam 1 AP → PA"
+    travel = over_control_points(
+        replace(one_beam(np.zeros((3, 2, 4))), name="AP"), replace(one_beam(np.ones((3, 2, 4))), name="PA")
+    )
+    assert travel is not None
+    assert travel.beam == "beam 1 AP → PA"

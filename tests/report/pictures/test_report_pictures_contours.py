@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from picture_kit import Nights, data, mutated, patient
 from pydicom.dataset import Dataset
+from pydicom.filereader import dcmread
 
 from vault.compare.geometry.grids import Grid
 from vault.department.ct import ct_slice
@@ -229,3 +231,22 @@ def test_heights_are_known_again() -> None:
         -3.0,
         10.08,
     ]
+
+
+def test_regions_that_were_not_looked_at_are_counted(
+    structures: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of very many changed regions a target comes first, and the others are no secret."""
+    monkeypatch.setattr("vault.report.pictures.of_structures.REGIONS_COMPARED", 1)
+
+    def shift(dataset: Dataset) -> None:
+        for roi in dataset.ROIContourSequence:
+            for contour in roi.ContourSequence:
+                points = [float(value) for value in contour.ContourData]
+                points[0::3] = [value + 4 for value in points[0::3]]
+                contour.ContourData = [f"{value:.2f}" for value in points]
+
+    (picture,) = pictures(tmp_path, structures, shift)
+    assert picture.title == "Contours, PTV"
+    others = len(dcmread(io.BytesIO(structures), force=True).ROIContourSequence) - 1
+    assert f"Not looked at: {others} more regions that changed." in picture.caption

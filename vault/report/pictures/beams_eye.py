@@ -143,6 +143,12 @@ class BeamsEye:
         return "; ".join([moved, *(bank.unlike for bank in self.banks if bank.unlike)])
 
 
+def named(old: Beam, new: Beam) -> str:
+    """`beam 2 ARC`; with both names where another beam has the number."""
+    name = new.name if old.name == new.name else f"{old.name or '?'} → {new.name or '?'}"
+    return f"beam {new.number} {name}".strip()
+
+
 def at_greatest_shift(old: Beam, new: Beam) -> BeamsEye | None:
     """The control point at which a leaf or jaw moved most between two versions of a beam; None where none moved."""
     shift = greatest_shift(old, new)
@@ -151,7 +157,7 @@ def at_greatest_shift(old: Beam, new: Beam) -> BeamsEye | None:
     row, kinds = shift.row, list(dict.fromkeys((*new.devices, *old.devices)))
     banks = tuple(_bank(kind, old.devices.get(kind), new.devices.get(kind), row) for kind in kinds)
     return BeamsEye(
-        beam=f"beam {new.number} {new.name}".strip(),
+        beam=named(old, new),
         control_point=new.control_points[row],
         last=new.control_points[-1],
         gantry=(old.gantry[row], new.gantry[row]),

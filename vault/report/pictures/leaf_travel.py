@@ -9,6 +9,7 @@ import numpy as np
 
 from vault.compare.geometry.apertures import Beam, greatest_shift, shifts
 from vault.compare.geometry.datasets import Floats
+from vault.report.pictures.beams_eye import named
 from vault.report.pictures.style import (
     AFTER,
     BEFORE,
@@ -95,7 +96,7 @@ def over_control_points(old: Beam, new: Beam) -> LeafTravel | None:
     order = np.lexsort((-gap, -np.round(size.max(axis=0), 2)))  # of equal moves those of open leaves
     moved = [int(pair) for pair in order if size[:, pair].max() > _SAME]
     return LeafTravel(
-        f"beam {new.number} {new.name}".strip(),
+        named(old, new),
         shift.device,
         after.axis,
         before.positions[:rows],

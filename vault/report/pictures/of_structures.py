@@ -26,7 +26,7 @@ Pair = tuple[Region | None, Region | None]
 def contours_over_images(sources: Sources) -> Iterator[Picture]:
     """The contours of the regions that changed, on the slices of greatest change."""
     old_set, new_set = sources.pair()
-    pairs = differing(old_set, new_set)
+    pairs = sorted(differing(old_set, new_set), key=lambda pair: not _target(pair))
     if not pairs:
         return
     outlines, images, refused, heights = [], dict[float, str](), list[str](), Heights()
@@ -53,7 +53,9 @@ def contours_over_images(sources: Sources) -> Iterator[Picture]:
     slices = [replace(one, image=sources.image(images.get(one.z, ""), one.z, frames)) for one in shown]
     names = ", ".join(dict.fromkeys(plain(name) for one in shown for name, *_ in one.regions))
     where = ", ".join(f"{one.z:.1f}" for one in shown)
-    lacking = f" Not drawn: {'; '.join(refused[:_TOLD])}." if refused else ""
+    beyond = len(pairs) - REGIONS_COMPARED
+    lacking = f" Not looked at: {beyond} more regions that changed." if beyond > 0 else ""
+    lacking += f" Not drawn: {'; '.join(refused[:_TOLD])}." if refused else ""
     told = [_volumes(old, new) for old, new in pairs[:_TOLD]]
     yield Picture(
         f"Contours, {names}",
@@ -63,6 +65,10 @@ def contours_over_images(sources: Sources) -> Iterator[Picture]:
         f"orange, what went blue. Seen from the feet: R and L are the patient's right and left."
         f"{lacking}".strip(),
     )
+
+
+def _target(pair: Pair) -> bool:
+    return any(side is not None and side.target for side in pair)
 
 
 def _frames(structures: DataSet) -> Iterator[str]:
