@@ -22,6 +22,7 @@ from vault.report.pictures.style import (
     places,
     plain,
     png,
+    write,
 )
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ _BARS: tuple[dict[str, Any], dict[str, Any]] = (
 _MARGIN = 15.0
 _LEAST = 0.55
 """The view is at least so wide against its height."""
+
+_NAME = 28
+"""Characters of a beam's name over the picture, so that all angles stand behind it."""
 
 _SAME = 0.005
 """mm; a smaller move is none that a machine could make."""
@@ -202,15 +206,16 @@ def draw(shown: BeamsEye) -> bytes:
         _differences(by, shown, x, y)
         before.set_ylabel("Y / mm at isocentre")
         after.tick_params(labelleft=False)
-        canvas.text(0.075, 1 - 0.2 / height, _heading(shown), fontsize=9, weight="bold")
-        canvas.text(0.075, 1 - 0.38 / height, f"{shown.greatest}; {shown.count}", color=GREY)
+        write(canvas, 0.075, 1 - 0.2 / height, _heading(shown), fontsize=9, weight="bold")
+        write(canvas, 0.075, 1 - 0.38 / height, f"{shown.greatest}; {shown.count}", color=GREY)
         return png(canvas)
 
 
 def _heading(shown: BeamsEye) -> str:
     angles = (("gantry", shown.gantry), ("collimator", shown.collimator), ("couch", shown.couch))
     said = " · ".join(f"{name} {_turned(pair)}" for name, pair in angles)
-    return f"{plain(shown.beam)}, control point {plain(shown.control_point, 8)} of 0 to {plain(shown.last, 8)} · {said}"
+    point = f"control point {plain(shown.control_point, 8)} of 0 to {plain(shown.last, 8)}"
+    return f"{plain(shown.beam, _NAME)}, {point} · {said}"
 
 
 def _turned(pair: tuple[float, float]) -> str:

@@ -21,6 +21,7 @@ from vault.report.pictures.style import (
     places,
     plain,
     png,
+    write,
 )
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def draw(travel: LeafTravel) -> bytes:
             fontsize=9,
             weight="bold",
         )
-        canvas.text(0.075, 1 - 0.38 / height, travel.summary, color=GREY)
+        write(canvas, 0.075, 1 - 0.38 / height, travel.summary, color=GREY)
         bottom, top = 0.45 / height, 1 - 0.72 / height
         if travel.leaves:
             _maps(canvas, travel, top, top - 1.7 / height)

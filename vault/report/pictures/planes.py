@@ -11,7 +11,7 @@ import numpy as np
 from vault.compare.geometry.datasets import Floats
 from vault.compare.geometry.grids import Grid
 from vault.report.pictures.contours import WINDOW, extent, letters
-from vault.report.pictures.style import AFTER, BEFORE, GREY, WIDTH, drawing, figure, millimetres, png
+from vault.report.pictures.style import AFTER, BEFORE, GREY, WIDTH, drawing, figure, millimetres, png, write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -219,7 +219,7 @@ def draw(shown: Difference, title: str) -> bytes:
         height = sum(heights) + _SPACE * len(heights) + 1.35
         canvas = figure(height)
         canvas.text(0.02, 1 - 0.2 / height, title, fontsize=9, weight="bold")
-        canvas.text(0.02, 1 - 0.28 / height, f"{shown.greatest}\n{shown.overall}", color=GREY, va="top")
+        write(canvas, 0.02, 1 - 0.28 / height, f"{shown.greatest}\n{shown.overall}", color=GREY, va="top")
         levels, differences = scales(shown)
         top, images = height - 0.66, (None, None)
         for row, plane in enumerate(shown.planes):

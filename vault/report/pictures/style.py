@@ -10,13 +10,14 @@ from __future__ import annotations
 import io
 import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 
 BEFORE, AFTER = "#0072b2", "#d55e00"
 BEFORE_ON_IMAGE, AFTER_ON_IMAGE = "#6cc5f5", "#ff9d3b"
@@ -31,6 +32,12 @@ GREY = "#6e6e6e"
 DPI = 144
 WIDTH = 7.4
 """Inches: the text width of a page, and 1066 pixels."""
+
+_RULER: Any = RendererAgg(1, 1, DPI)  # type: ignore[no-untyped-call]
+"""What measures text as it will be drawn."""
+
+_RIGHT, _SMALLEST = 0.985, 5.5
+"""Where lines of text end, as a share of the width; points below which they are cut and not made smaller."""
 
 _LONGEST = 40
 _HUNDREDTH = 0.01
@@ -84,6 +91,30 @@ def drawing() -> Iterator[None]:
 def figure(height: float, width: float = WIDTH) -> Figure:
     """An empty figure, in inches."""
     return Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+
+
+def write(drawn: Figure, x: float, y: float, text: str, **look: Any) -> None:
+    """Lines of text from `x` to the figure's right edge: smaller where they would not fit, and then visibly cut."""
+    room = (_RIGHT - x) * drawn.get_figwidth() * 72
+    size = look.pop("fontsize", _STYLE["font.size"])
+    lines = text.split("\n")
+    while size > _SMALLEST and max(_wide(line, size, look) for line in lines) > room:
+        size -= 0.25
+    drawn.text(x, y, "\n".join(_cut(line, room, size, look) for line in lines), fontsize=size, **look)
+
+
+def _wide(line: str, size: float, look: Mapping[str, Any]) -> float:
+    """The width of a line, in points."""
+    font = FontProperties(size=size, weight=look.get("weight", "normal"))
+    return float(_RULER.get_text_width_height_descent(line, font, ismath=False)[0]) * 72 / DPI
+
+
+def _cut(line: str, room: float, size: float, look: Mapping[str, Any]) -> str:
+    wide = _wide(line, size, look)
+    while wide > room:
+        line = f"{line[: min(int(len(line) * room / wide), len(line) - 2)]}…"
+        wide = _wide(line, size, look)
+    return line
 
 
 def png(drawn: Figure) -> bytes:
