@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from vault.compare.values import printable
 
-def printable(text: str) -> str:
-    """Text from strangers for a terminal: control characters, which could command it, show as escapes."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
-    )
+__all__ = ["columns", "count", "minute", "printable", "printable_lines"]
 
 
 def printable_lines(text: str) -> str:

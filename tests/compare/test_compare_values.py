@@ -58,3 +58,11 @@ def test_nothing_commands_the_terminal() -> None:
     assert printable("a\x1b[2Jb\u202ec\x85") == r"a\x1b[2Jb\u202ec\x85"
     assert printable("Müller 山田") == "Müller 山田"
     assert transition("\x1b]0;x", "y") == r"\x1b]0;x → y"
+
+
+@pytest.mark.parametrize(
+    "letter", "\u3164\u115f\u1160\uffa0\u2800\u034f\u17b4\u180b\ufe0f\U000e0100\U0001d159"
+)
+def test_what_is_printable_and_cannot_be_seen_is_written(letter: str) -> None:
+    escaped = letter.encode("unicode_escape").decode()
+    assert printable(f"SMITH{letter}") == f"SMITH{escaped}"

@@ -20,6 +20,9 @@ from vault.report.visible import plain, visible
         ("two\nlines", 'two<span class="code">U+000A</span>lines'),
         ("zero\u200bwidth", 'zero<span class="code">U+200B</span>width'),
         ("\ud800", '<span class="code">U+D800</span>'),
+        ("filler\u3164", 'filler<span class="code">U+3164</span>'),
+        ("blank\u2800", 'blank<span class="code">U+2800</span>'),
+        ("variant\ufe0f", 'variant<span class="code">U+FE0F</span>'),
         ("Λουκία é", "Λουκία é"),
         ("Müller & Söhne", "Müller &amp; Söhne"),
         ("", ""),
@@ -27,6 +30,10 @@ from vault.report.visible import plain, visible
 )
 def test_what_cannot_be_seen_is_written(text: str, shown: str) -> None:
     assert visible(text) == shown
+
+
+def test_an_attribute_hides_nothing_either() -> None:
+    assert plain("filler\u3164") == "filler[U+3164]"
 
 
 def test_what_is_too_long_says_so() -> None:

@@ -11,6 +11,10 @@ _LONGEST = 120
 _CONTEXT = 30  # characters of a long text before its first difference
 _FEW = 4  # a list of so few values is shown whole
 _DIGEST = re.compile(r"sha256:([0-9a-f]{12})[0-9a-f]{52}")
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\U00016fe4\U0001d159\U000e0100-\U000e01ef]"
+)  # letters, marks and symbols to Unicode, which draw nothing: fillers, joiners, selectors of a variant
 
 
 def transition(old: str | None, new: str | None) -> str:
@@ -42,12 +46,17 @@ def _from(text: str, start: int) -> str:
 
 
 def printable(text: str) -> str:
-    """Return `text` with what could command a terminal, or reorder what it shows, as escapes."""
-    if text.isprintable():
+    """Return `text` with what could command a terminal, reorder what it shows, or can't be seen, as escapes."""
+    if text.isprintable() and (text.isascii() or not _BLANK.search(text)):
         return text
     return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
+        letter if is_seen(letter) else letter.encode("unicode_escape").decode("ascii") for letter in text
     )
+
+
+def is_seen(letter: str) -> bool:
+    """Whether a character shows as itself and does nothing else: of two texts, the one with it looks different."""
+    return letter.isprintable() and not _BLANK.match(letter)
 
 
 def _list_transition(before: list[str], after: list[str]) -> str:

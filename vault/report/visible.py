@@ -12,6 +12,8 @@ import unicodedata
 
 from markupsafe import Markup, escape
 
+from vault.compare.values import is_seen
+
 LONGEST = 1000
 """Characters of one text that are shown."""
 
@@ -55,4 +57,4 @@ _CODE = Markup('<span class="code">{}</span>')
 
 def _code(letter: str) -> str:
     """What stands for a character that can't be seen, or orders others about; empty for any other."""
-    return "" if letter.isprintable() else f"U+{ord(letter):04X}"
+    return "" if is_seen(letter) else f"U+{ord(letter):04X}"
