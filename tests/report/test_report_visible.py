@@ -23,6 +23,8 @@ from vault.report.visible import plain, visible
         ("filler\u3164", 'filler<span class="code">U+3164</span>'),
         ("blank\u2800", 'blank<span class="code">U+2800</span>'),
         ("variant\ufe0f", 'variant<span class="code">U+FE0F</span>'),
+        ("DOE  JOHN", 'DOE <span class="code">U+0020</span>JOHN'),
+        ("a   b c", 'a <span class="code">U+0020</span><span class="code">U+0020</span>b c'),
         ("Λουκία é", "Λουκία é"),
         ("Müller & Söhne", "Müller &amp; Söhne"),
         ("", ""),
@@ -34,6 +36,7 @@ def test_what_cannot_be_seen_is_written(text: str, shown: str) -> None:
 
 def test_an_attribute_hides_nothing_either() -> None:
     assert plain("filler\u3164") == "filler[U+3164]"
+    assert plain("DOE  JOHN") == "DOE  JOHN"  # nothing folds spaces in an attribute, and a search types them
 
 
 def test_what_is_too_long_says_so() -> None:

@@ -1,8 +1,8 @@
 """Text from strangers on a page: everything in it is seen, and nothing of it acts.
 
 Escaping keeps it from being markup. Beside that, what can't be seen or turns the direction of writing is written as
-its code point, marks beyond what any language puts on a letter are counted, and what is absurdly long is cut and says
-how long it was.
+its code point, so is each space that a page would fold into the one before it, marks beyond what any language puts on
+a letter are counted, and what is absurdly long is cut and says how long it was.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LONGEST = 1000
 MOST_MARKS = 4
 """Marks on one letter: more than any language puts there."""
 
-_PLAIN = re.compile(r"[\x20-\x7e]*")
+_PLAIN = re.compile(r"(?: ?[\x21-\x7e])* ?")
 
 
 def visible(text: str, longest: int = LONGEST) -> Markup:
@@ -45,7 +45,8 @@ def _pieces(text: str) -> list[Markup]:
     for place, letter in enumerate(text):
         is_mark = unicodedata.category(letter) in ("Mn", "Me")
         marks = marks + 1 if is_mark else 0
-        code = _code(letter) or (f"U+{ord(letter):04X}" if marks > MOST_MARKS else "")
+        folded = letter == " " and text[place - 1 : place] == " "
+        code = _code(letter) or (f"U+{ord(letter):04X}" if folded or marks > MOST_MARKS else "")
         if code:
             pieces += [escape(text[start:place]), _CODE.format(code)]
             start = place + 1
