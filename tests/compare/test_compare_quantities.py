@@ -40,6 +40,49 @@ def test_how_a_value_became_another(term: Term, old: str | None, new: str | None
     assert became(old, new, term) == said
 
 
+LABEL = Term("label", "plan label")
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (f'"{LONG}a"', f'"{LONG}b"', f"…{'x' * 30}a → …{'x' * 30}b"),
+        (f'"{LONG}"', f'"{LONG}b"', f"…{'x' * 30} → …{'x' * 30}b"),
+        (f'"A{LONG}"', f'"B{LONG}"', f"A{'x' * 78}… → B{'x' * 78}…"),
+        ('"DOE^JON"', '"DOE^JON "', '"DOE^JON" → "DOE^JON "'),
+        ('"DOE  JON"', '"DOE JON"', "DOE  JON → DOE JON"),
+        ('"Jos\u00e9"', '"Jose\u0301"', r'"Jos\xe9" → "Jose\u0301"'),
+        ('""', '" "', '"" → " "'),
+        (None, '"absent"', 'absent → "absent"'),
+        ('"empty"', '""', '"empty" → ""'),
+    ],
+)
+def test_two_values_never_read_the_same(old: str | None, new: str | None, said: str) -> None:
+    assert became(old, new, LABEL) == f"plan label {said}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("60", "60.04", "60 → 60.04 MU (+0.04 MU, +0.0667 %)"),
+        ("0.1234567890123456", "0.1234567890123457", "0.1234567890123456 → 0.1234567890123457 MU"),
+        ("60", "60.0000000000000001", "60 → 60.0000000000000001 MU"),
+        ("1.234e-5", "1.2341e-5", "1.234e-05 → 1.2341e-05 MU"),
+        ("-0", "0", "-0 → 0 MU"),
+        ("1e300", "1.1e300", "1e+300 → 1.1e+300 MU"),
+        ("nan", "60", "nan → 60 MU"),
+    ],
+)
+def test_two_numbers_never_read_the_same(old: str, new: str, said: str) -> None:
+    assert became(old, new, MU).startswith(f"monitor units {said}")
+    assert len(became(old, new, MU)) < 100
+
+
+def test_a_difference_that_no_number_can_hold_is_not_told() -> None:
+    assert became("1e308", "-1e308", MU) == "monitor units 1e+308 → -1e+308 MU"
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [(1.0, "1"), (0.0, "0"), (-0.0, "0"), (116.0036697, "116.004"), (0.00001, "1e-05"), (2000.5, "2000.5")],

@@ -66,3 +66,8 @@ def test_nothing_commands_the_terminal() -> None:
 def test_what_is_printable_and_cannot_be_seen_is_written(letter: str) -> None:
     escaped = letter.encode("unicode_escape").decode()
     assert printable(f"SMITH{letter}") == f"SMITH{escaped}"
+
+
+def test_two_texts_that_look_the_same_are_spelt() -> None:
+    assert transition('"Jos\u00e9"', '"Jose\u0301"') == r'"Jos\xe9" → "Jose\u0301"'
+    assert transition('"José"', '"José B"') == '"José" → "José B"'

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from vault.compare.findings.places import place
-from vault.compare.findings.quantities import shown
+from vault.compare.findings.quantities import apart
 from vault.compare.findings.vocabulary import PATIENT, words
 from vault.compare.titles import series_title
 from vault.model import AttributeChange, Change, Finding
@@ -137,7 +137,7 @@ def _alike(attributes: Sequence[AttributeChange], members: Sequence[Change]) -> 
     counts = Counter(change.modality for change in members)
     of_each = ", ".join(f"{count} {modality}" for modality, count in counts.most_common())
     what = _listed([_noun(attribute) for attribute in attributes])
-    said = "; ".join(f"{shown(one.old)} → {shown(one.new)}" for one in attributes[:_NAMED])
+    said = "; ".join(" → ".join(apart(one.old, one.new)) for one in attributes[:_NAMED])
     more = f"; and {len(attributes) - _NAMED} more" if len(attributes) > _NAMED else ""
     return f"{what} changed in {len(members)} objects: {said}{more} ({of_each})"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 SHOWN_VALUES = 6
 """Differing values of a list that are written out; the rest are counted."""
@@ -21,6 +22,8 @@ def transition(old: str | None, new: str | None) -> str:
     """Say how a value became another; None stands for an absent attribute."""
     if old is None or new is None:
         return f"{_shown(old)} → {_shown(new)}"
+    if not (old.isascii() and new.isascii()) and _composed(old) == _composed(new):
+        old, new = spelt(old), spelt(new)
     if old.startswith('"') and new.startswith('"') and min(len(old), len(new)) > _LONGEST:
         return _text_transition(old, new)
     before, after = _values(old), _values(new)
@@ -52,6 +55,16 @@ def printable(text: str) -> str:
     return "".join(
         letter if is_seen(letter) else letter.encode("unicode_escape").decode("ascii") for letter in text
     )
+
+
+def spelt(text: str) -> str:
+    """Return `text` with every letter that is not of ASCII as its escape: two that look the same read differently."""
+    return "".join(one if one.isascii() else one.encode("unicode_escape").decode("ascii") for one in text)
+
+
+def _composed(text: str) -> str:
+    """The same for two texts of which one has an accent as a character of its own."""
+    return unicodedata.normalize("NFC", text)
 
 
 def is_seen(letter: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vault.compare.findings.quantities import figure, numbers, pair, shown
+from vault.compare.findings.quantities import apart, figure, numbers, pair
 
 _FEWEST_LEAVES = 2
 
@@ -80,5 +80,5 @@ def _points(positions: Sequence[Positions]) -> str:
 
 def _not_comparable(noun: str, positions: Sequence[Positions]) -> str:
     first = positions[0]
-    said = f"{noun} {shown(first.old)} → {shown(first.new)} at control point {first.control_point}"
+    said = f"{noun} {' → '.join(apart(first.old, first.new))} at control point {first.control_point}"
     return said if len(positions) == 1 else f"{said}, and at {len(positions) - 1} more"

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
+from collections.abc import Callable
+from itertools import takewhile
 
 from vault.compare.findings.vocabulary import Term
+from vault.compare.values import spelt
 
 _LONGEST = 80
+_BEFORE = 30  # characters in front of the place from which two long values differ
 _FEW = 6  # a list of so few values is written out
 _DATE_DIGITS = 8
 _DIGEST = " bytes sha256:"
 _TURN = 360.0
 _SMALL = 0.1
+_HUGE = 1e9
 _TIME = re.compile(r"([0-2]\d)([0-5]\d)([0-6]\d)(?:\.(\d{1,6}))?", re.ASCII)
 
 
@@ -20,10 +26,48 @@ def shown(value: str | None) -> str:
     """A value in a sentence: without the quotes of the normal form, and not longer than a line."""
     if value is None:
         return "absent"
-    plain = value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' and '"\\"' not in value else value
+    plain = _plain(value)
     if not plain.strip():
         return "empty"
     return plain if len(plain) <= _LONGEST else f"{plain[: _LONGEST - 1]}…"
+
+
+def apart(old: str | None, new: str | None) -> tuple[str, str]:
+    """Two different values in a sentence, written so that they read differently.
+
+    Where they would not, they are shown from a little before where they differ; where a reader could not tell them
+    apart even so (a space at the end, an accent that is a character of its own), in quotes and letter by letter.
+    """
+    was, now = shown(old), shown(new)
+    if _looks(was) != _looks(now):
+        return was, now
+    before, after = _plain(old or ""), _plain(new or "")
+    same = sum(1 for _ in takewhile(lambda two: two[0] == two[1], zip(before, after, strict=False)))
+    start = max(same - _BEFORE, 0)
+    was, now = _from(before, start), _from(after, start)
+    if was and now and _looks(was) != _looks(now):
+        return was, now
+    return _spelt(old, start), _spelt(new, start)
+
+
+def _plain(value: str) -> str:
+    """A value without the quotes of the normal form, where nothing in them is escaped."""
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' and '"\\"' not in value else value
+
+
+def _looks(text: str) -> str:
+    """The same for two texts that no reader tells apart."""
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def _spelt(value: str | None, start: int) -> str:
+    return "absent" if value is None else f'"{_from(_plain(value), start, spelt)}"'
+
+
+def _from(text: str, start: int, written: Callable[[str], str] = str) -> str:
+    """So much of a long text from a place on, marked where it is cut."""
+    end = start + _LONGEST
+    return f"{'…' if start else ''}{written(text[start:end])}{'…' if end < len(text) else ''}"
 
 
 def number(value: str | None) -> float | None:
@@ -48,13 +92,17 @@ def figure(value: float) -> str:
     """A number with as many digits as a physicist reads: three decimals, or of a small one three digits."""
     if 0 < abs(value) < _SMALL:
         return f"{value:.3g}"
+    if abs(value) >= _HUGE:
+        return f"{value:.6g}"
     return f"{value or 0.0:.3f}".rstrip("0").rstrip(".")
 
 
 def pair(old: float, new: float) -> tuple[str, str]:
     """Two different numbers, written so that they read differently."""
-    short = figure(old), figure(new)
-    return short if short[0] != short[1] else (f"{old:.15g}", f"{new:.15g}")
+    for one, two in ((figure(old), figure(new)), (f"{old:.15g}", f"{new:.15g}")):
+        if one != two:
+            return one, two
+    return repr(old), repr(new)
 
 
 def turn(old: float, new: float) -> float:
@@ -85,11 +133,14 @@ def became(old: str | None, new: str | None, term: Term) -> str:
     if old is not None and new is not None and (told := _listed(old, new, term)):
         return told
     before, after = number(old), number(new)
-    if before is None or after is None:
+    if before is None or after is None or before == after:  # the last: by less than a number can hold
         was, now = (_day(value, term) for value in (old, new))
+        if _looks(was) == _looks(now):
+            was, now = apart(old, new)
         return f"{term.noun} {was} → {now}{_unit(term, new or old)}"
     one, two = pair(before, after)
-    return f"{term.noun} {one} → {two}{_unit(term, new)} ({_difference(before, after, term)})"
+    by = _difference(before, after, term) if math.isfinite(after - before) else ""
+    return f"{term.noun} {one} → {two}{_unit(term, new)}{f' ({by})' if by else ''}"
 
 
 def _day(value: str | None, term: Term) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from vault.compare.findings import leaves
 from vault.compare.findings.places import Names, Place, Step, items, place, prefix
-from vault.compare.findings.quantities import became, shown, size
+from vault.compare.findings.quantities import apart, became, shown, size
 from vault.compare.findings.said import Said
 from vault.compare.findings.vocabulary import PATIENT, Item, Term, Vocabulary, words
 from vault.model import AttributeChange
@@ -157,7 +157,7 @@ class _Telling:
             more = "" if same else self._details(item, whole[other])
             attributes = frozenset(one.place.name for one in (*group, *whole[other])) | {sequence}
             del whole[kind, steps], whole[other]
-            body = f"{item.noun} {shown(key)} → {shown(other[1][-1][1])}{more}"
+            body = f"{item.noun} {' → '.join(apart(key, other[1][-1][1]))}{more}"
             yield self._sentence(self._subject(item.subject), outer, body, attributes)
 
     def _details(self, item: Item, group: list[_Located]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
-from vault.compare.findings.quantities import shown
+from vault.compare.findings.quantities import apart, shown
 from vault.model import AttributeChange
 
 SHOWN = 3
@@ -37,11 +37,11 @@ def _places(line: AttributeChange) -> Iterator[str]:
         return
     old, new = (value.strip('"').split() for value in (line.old, line.new))
     if max(len(old), len(new)) > WORDS or old == new:
-        yield f"{shown(line.old)} → {shown(line.new)}"
+        yield " → ".join(apart(line.old, line.new))
         return
     for kind, i1, i2, j1, j2 in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if kind == "equal":
             continue
         before = " ".join(old[max(i1 - _AROUND, 0) : i1])
-        was, now = (" ".join(words) or "nothing" for words in (old[i1:i2], new[j1:j2]))
-        yield f"{before} {shown(was)} → {shown(now)}".strip()
+        was, now = apart(*(" ".join(words) or "nothing" for words in (old[i1:i2], new[j1:j2])))
+        yield f"{before} {was} → {now}".strip()
