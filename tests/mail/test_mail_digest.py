@@ -19,7 +19,7 @@ from vault.mail.digest import PATIENTS_TOLD, Circumstances, digest
 from vault.mail.message import LEDGER, message
 from vault.mail.notices import night_failed, notice, without_patients
 from vault.mail.render import WIDTH, html, text
-from vault.model import Failure
+from vault.model import AttributeChange, Change, Failure, Finding
 from vault.report.changes import Anomaly, RunReport
 
 TEN = BEGAN.replace(hour=10)
@@ -162,6 +162,49 @@ def test_what_a_mail_can_not_hold_is_counted() -> None:
         assert "and 4 things more" in said
         assert "finding 0 4" in said
         assert "finding 0 5" not in said
+
+
+def findings(*said: tuple[str, str], number: int = 1, attributes: int = 1) -> Change:
+    differ = tuple(AttributeChange(f"A{n}", f"A{n}", "", "LO", "1", "2") for n in range(attributes))
+    told = tuple(Finding(severity, text) for severity, text in said)
+    return Change(f"dicom/RTPLAN/1/{number}.dcm", "changed", "RTPLAN", "P", said[0][0], differ, told)
+
+
+def test_no_grave_finding_hides_behind_another_of_the_same_plan() -> None:
+    plan = findings(
+        ("critical", "gantry angle 181 → 182°"),
+        ("critical", "monitor units 100 → 900 MU"),
+        ("critical", "planned fractions 28 → 5"),
+        *[("critical", f"positions {number}") for number in range(6)],
+        ("minor", "plan label A → B"),
+    )
+    for said in both(digest(replace(quiet(), patients=(patient(1, plan),)), ABOUT, ask())):
+        assert "plan P: gantry angle 181 → 182°" in said
+        assert "plan P: monitor units 100 → 900 MU" in said
+        assert "plan P: planned fractions 28 → 5" in said
+        assert "and 6 critical and 1 minor findings more" in said
+        assert "label" not in said
+
+
+def test_no_grave_finding_hides_behind_what_many_objects_have_in_common() -> None:
+    alike = [findings(("critical", "monitor units 100 → 900 MU"), number=n, attributes=8) for n in (1, 2)]
+    for said in both(digest(replace(quiet(), patients=(patient(1, *alike),)), ABOUT, ask())):
+        assert "2 plans: a 0, a 1, a 2 and 5 more changed in 2 objects" in said
+        assert "2 plans: monitor units 100 → 900 MU" in said
+
+
+def test_a_new_patient_is_no_cloak_for_a_grave_finding() -> None:
+    plan = replace(findings(("critical", "machine that nobody knows")), kind="added", attributes=())
+    for said in both(digest(replace(quiet(), patients=(patient(1, plan, old=None),)), ABOUT, ask())):
+        assert "new in the vault" in said
+        assert "plan P: machine that nobody knows" in said
+
+
+def test_how_grave_is_what_is_left_out_is_said() -> None:
+    many = [change("critical", f"finding {n}", title=f"P{n}") for n in range(7)]
+    some = [change("minor", f"small {n}", title=f"Q{n}") for n in range(2)]
+    for said in both(digest(replace(quiet(), patients=(patient(1, *many, *some),)), ABOUT, ask())):
+        assert "and 4 things more: 2 critical, 2 minor" in said
 
 
 def test_limited_mail_holds_nothing_that_the_rois_wrote() -> None:

@@ -6,10 +6,12 @@ has pseudonyms and counts: nothing in it was written by the ROIS.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from vault.compare.groups import Group
 from vault.compare.rules import SEVERITIES
 from vault.mail.content import Ask, Block, Content, Entries, Entry, Facts, Light, Points, Told, Words
 from vault.report import telling
@@ -20,6 +22,9 @@ PATIENTS_TOLD = 40
 
 TOLD_EACH = 5
 """Changes that are told of one patient."""
+
+FINDINGS_EACH = 3
+"""Findings that are told of one change: the first may be the least of several that are as grave."""
 
 NAMED = 60
 """Patients named in one line."""
@@ -147,26 +152,41 @@ def _full(report: RunReport, ask: Ask | None) -> Iterator[Block]:
 def _entry(patient: PatientChanges) -> Entry:
     born = f", born {patient.birth_date}" if patient.birth_date else ""
     beside = f"{telling.who(patient)}{born}" if patient.name else born.removeprefix(", ")
-    if patient.is_new:
-        told: Sequence[Told] = (Told(patient.severity or SEVERITIES[0], telling.headline(patient)),)
-        more = ""
-    else:
-        grave = [group for group in patient.groups if group.severity != telling.ROUTINE]
-        told = tuple(
-            Told(group.severity or SEVERITIES[0], f"{telling.subject(group)}: {telling.told(group)}")
-            for group in grave[:TOLD_EACH]
-        )
-        more = _rest(max(0, len(grave) - TOLD_EACH), len(patient.groups) - len(grave))
+    grave = [group for group in patient.groups if group.severity != telling.ROUTINE]
+    told = [Told(patient.severity or SEVERITIES[0], telling.headline(patient))] if patient.is_new else []
+    if patient.is_new:  # what came with a new patient is all new: only what is grave for its own sake is told
+        grave = [group for group in grave if group.severity in {telling.CRITICAL, telling.MAJOR, None}]
+    told += (line for group in grave[:TOLD_EACH] for line in _told(group))
+    routine = 0 if patient.is_new else sum(group.severity == telling.ROUTINE for group in patient.groups)
+    more = _rest(grave[TOLD_EACH:], routine)
     return Entry(
         patient.severity or SEVERITIES[0], patient.name or telling.who(patient), beside, tuple(told), more
     )
 
 
-def _rest(grave: int, routine: int) -> str:
+def _told(group: Group) -> Iterator[Told]:
+    """What is said of a group, its gravest findings first; what is left out is counted."""
+    severity, subject = group.severity or SEVERITIES[0], telling.subject(group)
+    findings = group.findings if not group.text or len(group.attributes) != 1 else ()  # else it says the same
+    if group.text or not findings:
+        yield Told(severity, f"{subject}: {telling.told(group)}")
+    grave = [one for one in findings if one.severity == severity][:FINDINGS_EACH] or findings[:1]
+    yield from (Told(severity, f"{subject}: {one.text}") for one in grave)
+    if rest := Counter(one.severity for one in findings[len(grave) :]):
+        number = f"finding{'s' if rest.total() > 1 else ''} more"
+        yield Told(severity, f"{subject}: and {' and '.join(_by_severity(rest))} {number}")
+
+
+def _by_severity(counts: Counter[str]) -> list[str]:
+    return [f"{counts[severity]} {severity}" for severity in SEVERITIES if counts[severity]]
+
+
+def _rest(grave: Sequence[Group], routine: int) -> str:
     """What is not told of a patient here."""
-    parts = [f"{_things(grave)} more"] if grave else []
+    severities = ", ".join(_by_severity(Counter(group.severity or SEVERITIES[0] for group in grave)))
+    parts = [f"{_things(len(grave))} more: {severities}"] if grave else []
     parts += [f"{_things(routine)} of routine"] if routine else []
-    return f"and {' and '.join(parts)}" if parts else ""
+    return f"and {'; and '.join(parts)}" if parts else ""
 
 
 # --- without
