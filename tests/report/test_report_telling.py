@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, time
 
 import pytest
 
 from vault.compare.groups import grouped
-from vault.model import Anomaly, Change, Failure, Finding
+from vault.model import Anomaly, AttributeChange, Change, Failure, Finding
 from vault.report import telling
 from vault.report.changes import Answers, PatientChanges, RunReport
 from vault.report.html import html
@@ -89,6 +90,21 @@ def test_headlines() -> None:
         telling.headline(patient(gaps=(Failure("CT", "never came"),)))
         == "something is missing, nothing changed"
     )
+
+
+def test_a_headline_says_how_much_else_is_as_grave() -> None:
+    two = replace(
+        PLAN, findings=(*PLAN.findings, Finding("critical", "fractions"), Finding("minor", "label"))
+    )
+    other = replace(PLAN, path="dicom/RTPLAN/1/2.dcm", findings=())
+    assert telling.headline(patient(two)) == "plan PROSTATE: MU 1 → 2; and 1 more as grave"
+    assert telling.headline(patient(two, other)) == "plan PROSTATE: MU 1 → 2; and 2 more as grave"
+
+
+def test_a_headline_of_what_changed_alike_tells_the_gravest() -> None:
+    differ = tuple(AttributeChange(f"A{n}", f"A{n}", "", "LO", "1", "2") for n in range(8))
+    alike = [replace(PLAN, path=f"dicom/RTPLAN/1/{n}.dcm", attributes=differ) for n in (1, 2)]
+    assert telling.headline(patient(*alike)) == "2 plans: MU 1 → 2"
 
 
 def test_many_changes_in_a_line() -> None:

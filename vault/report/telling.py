@@ -173,7 +173,19 @@ def headline(patient: PatientChanges) -> str:
         return said[0] if said else "something is missing, nothing changed"
     if patient.is_new:
         return f"new in the vault: {contents(patient.groups)}"
-    return f"{subject(patient.groups[0])}: {told(patient.groups[0])}"
+    first = patient.groups[0]
+    alike = len(first.attributes) > 1 and first.findings  # then its text names what comes first in the object
+    worst = first.findings[0].text if alike else told(first)
+    more = (
+        sum(map(_as_grave_as_any, (group for group in patient.groups if group.severity == first.severity)))
+        - 1
+    )
+    return f"{subject(first)}: {worst}" + (f"; and {more} more as grave" if more > 0 else "")
+
+
+def _as_grave_as_any(group: Group) -> int:
+    """How much is said of a group that is as grave as the group."""
+    return max(1, sum(finding.severity == group.severity for finding in group.findings))
 
 
 def subject(group: Group) -> str:
