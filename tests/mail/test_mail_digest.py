@@ -88,6 +88,11 @@ def both(content: Content) -> list[str]:
             "vault: nothing changed, 1 failed; 49 patients",
         ),
         (
+            replace(quiet(), patients=(patient(1, failed=(Failure("", "no association"),)),)),
+            ABOUT,
+            "vault: no change found, 1 failed; 50 patients",
+        ),
+        (
             eventful(),
             replace(ABOUT, emergency="since 23 Nov, 14:05"),
             "vault EMERGENCY: 2 critical, 1 major, 1 minor, 14 routine, 2 failed; confirm by 10:00",

@@ -65,6 +65,34 @@ def test_the_light(told: RunReport, colour: str, word: str) -> None:
     assert (light.colour, light.word) == (colour, word)
 
 
+def test_what_could_not_be_compared_is_not_said_to_be_unchanged() -> None:
+    damaged = patient(failed=(Failure("", "damaged"),))
+    told = report(damaged, of("minor"), unchanged=3, failed=(Failure("share", "away"),))
+    said = telling.light(told).sentence
+    assert (
+        said
+        == "No critical or major change was found, but 1 of 5 patients could not be compared, or not wholly."
+    )
+    assert (told.asked, len(told.changed), told.nothing_new, told.unknown) == (5, 1, 3, 1)
+    assert "3 with nothing new; 1 of whom nobody knows what changed, since something failed" in text(told)
+    assert "<dt>nothing new</dt><dd>3</dd>" in html(told).decode()
+    assert "<dt>not known, since something failed</dt><dd>1</dd>" in html(told).decode()
+    assert "not known" not in text(report(of("minor")))
+
+
+def test_what_failed_beside_the_patients_is_said() -> None:
+    said = telling.light(report(failed=(Failure("share", "away"),))).sentence
+    assert said == "No critical or major change was found, but not everything went as it should."
+
+
+def test_green_says_what_is_missing() -> None:
+    lacking = patient(gaps=(Failure("CT", "never came"),))
+    assert telling.light(report(lacking)).sentence == (
+        "No patient has anything new. Of 1 patient, something that should be in the vault is missing."
+    )
+    assert telling.light(report(of("minor"))).sentence == "No critical and no major change."
+
+
 def test_who_is_asked_to_answer() -> None:
     assert telling.answers(report(of("minor"))) == ""
     asked = report(of("minor"), answers=Answers(2, time(10)))

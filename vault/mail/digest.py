@@ -64,7 +64,7 @@ def digest(report: RunReport, about: Circumstances, ask: Ask | None) -> Content:
 def subject(report: RunReport, about: Circumstances) -> str:
     """One line that a phone shows whole: how bad, how many, until when. It never names a patient."""
     counts = ", ".join(f"{number} {severity}" for severity, number in report.by_severity().items() if number)
-    parts = [counts or "nothing changed"]
+    parts = [counts or ("no change found" if report.unknown else "nothing changed")]
     if failed := _failures(report):
         parts.append(f"{failed} failed")
     if report.changed and about.confirm_by is not None:
@@ -268,9 +268,10 @@ def _ending(report: RunReport, about: Circumstances) -> Iterator[Block]:
         )
     for sentence in about.attached:
         yield Words(sentence)
+    unknown = f", {report.unknown} not known" if report.unknown else ""
     rows = [
         ("Run", report.run),
-        ("Patients", f"{report.asked} asked for, {len(report.changed)} with changes"),
+        ("Patients", f"{report.asked} asked for, {len(report.changed)} with changes{unknown}"),
         ("Ledger", report.ledger_head or "no entry"),
     ]
     if report.finished:

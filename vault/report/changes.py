@@ -162,6 +162,16 @@ class RunReport:
         """Patients whom the run asked for."""
         return len(self.patients) + self.unchanged
 
+    @property
+    def unknown(self) -> int:
+        """Patients without a change that is known, of whom something failed: they may have changed."""
+        return sum(bool(patient.failed) and not patient.changes for patient in self.patients)
+
+    @property
+    def nothing_new(self) -> int:
+        """Patients of whom the run knows that nothing changed."""
+        return self.asked - len(self.changed) - self.unknown
+
     def by_severity(self) -> dict[str, int]:
         """How many patients have which worst severity, worst first; zeroes included."""
         counts = Counter(patient.severity for patient in self.changed)

@@ -102,7 +102,8 @@ def _figures(report: RunReport) -> list[tuple[str, str]]:
     figures = [
         ("Patients asked for", str(report.asked)),
         ("With something new", str(len(report.changed))),
-        ("Nothing new", str(report.asked - len(report.changed))),
+        ("Nothing new", str(report.nothing_new)),
+        *([("Not known, since something failed", str(report.unknown))] if report.unknown else []),
     ]
     if report.census:
         figures.append(("Named by the census", str(report.census.named)))

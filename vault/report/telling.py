@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
 from typing import Literal
@@ -75,7 +75,12 @@ class Light:
 
 def light(report: RunReport) -> Light:
     """Red where somebody must look before the next fraction, amber where this morning, else green."""
-    return next(_lights(report))
+    found = next(_lights(report))
+    lacking = sum(bool(patient.gaps) for patient in report.patients)
+    if found.colour != "green" or not lacking:
+        return found
+    missing = f"Of {_patients(lacking)}, something that should be in the vault is missing."
+    return replace(found, sentence=f"{found.sentence} {missing}")
 
 
 def _lights(report: RunReport) -> Iterator[Light]:
@@ -95,14 +100,20 @@ def _lights(report: RunReport) -> Iterator[Light]:
         who = _patients(number)
         yield Light("amber", "LOOK", f"Major changes for {who}: understand them before the day begins.")
     if odd or report.failed or any(patient.failed for patient in report.patients):
-        yield Light(
-            "amber", "LOOK", "Nothing critical or major changed, but not everything went as it should."
-        )
+        yield Light("amber", "LOOK", f"No critical or major change was found, but {_trouble(report)}.")
     if counts[MINOR] or counts[ADMINISTRATIVE]:
         yield Light("green", "NOTHING SERIOUS", "No critical and no major change.")
     if report.changed:
         yield Light("green", "ROUTINE", "Nothing but what every ordinary night brings.")
     yield Light("green", "NOTHING CHANGED", "No patient has anything new.")
+
+
+def _trouble(report: RunReport) -> str:
+    """Why a report that found nothing grave does not say that nothing grave happened."""
+    number = sum(bool(patient.failed) for patient in report.patients)
+    if not number:
+        return "not everything went as it should"
+    return f"{number} of {_patients(report.asked)} could not be compared, or not wholly"
 
 
 def anomalies(report: RunReport) -> list[tuple[Sequence[PatientChanges], Anomaly]]:

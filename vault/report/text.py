@@ -65,8 +65,15 @@ def _figures(report: RunReport) -> Iterator[str]:
     if not report.run:
         return
     counts = ", ".join(f"{number} {severity}" for severity, number in report.by_severity().items())
-    nothing = report.asked - len(report.changed)
-    yield f"{_number(report.asked, 'patient')} asked for, by the worst of each: {counts}; {nothing} with nothing new"
+    unknown = (
+        f"; {report.unknown} of whom nobody knows what changed, since something failed"
+        if report.unknown
+        else ""
+    )
+    yield (
+        f"{_number(report.asked, 'patient')} asked for, by the worst of each: {counts}; "
+        f"{report.nothing_new} with nothing new{unknown}"
+    )
     if report.census:
         gone = report.census.gone
         yield _line(
