@@ -12,8 +12,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from report_kit import HOSTILE, patient, report
 
-from vault.model import Failure
-from vault.report.changes import Lines, RunReport
+from vault.compare.groups import Group
+from vault.model import Failure, Finding
+from vault.report import telling
+from vault.report.changes import Census, Lines, RunReport
 from vault.report.document import document
 from vault.report.html import html
 from vault.report.pdf import pdf
@@ -57,6 +59,24 @@ def test_a_new_patient_is_said_to_be_one() -> None:
     assert "(P-001), new in the vault" in text(told)
     assert "new in the vault" in pages(pdf(told))[0]
     assert "new in the vault</span>" in html(told).decode()
+
+
+def test_how_grave_the_findings_are_that_are_left_out_is_said() -> None:
+    said = tuple(Finding("critical" if number < 15 else "minor", f"f{number}") for number in range(20))
+    (change,) = patient(1, "critical").changes
+    group = Group((replace(change, findings=said),), "")
+    told = text(report(replace(patient(1, "critical"), groups=(group,))))
+    assert "f11" in told
+    assert "f12" not in told
+    assert "        and 8 findings more: 3 critical, 5 minor" in told
+
+
+def test_how_many_the_census_dropped_is_said_however_many_they_are() -> None:
+    gone = tuple(f"P-{number:05}" for number in range(200))
+    said = text(replace(night(), census=Census(3, gone)))
+    assert "3 named by the census; 200 no longer: P-00000, P-00001, " in said
+    assert f"and {200 - telling.GONE_NAMED} more" in said
+    assert "2 no longer: A, B\n" in text(replace(night(), census=Census(9, ("A", "B"))))
 
 
 def test_text_commands_no_terminal() -> None:

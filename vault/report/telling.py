@@ -12,7 +12,7 @@ from typing import Literal
 from vault.compare.groups import Group
 from vault.compare.rules import SEVERITIES
 from vault.model import Anomaly, Change, Failure
-from vault.report.changes import PatientChanges, RunReport
+from vault.report.changes import Census, PatientChanges, RunReport
 from vault.report.words import long_day
 
 CRITICAL, MAJOR, MINOR, ADMINISTRATIVE, ROUTINE = SEVERITIES
@@ -24,6 +24,9 @@ SHORT = 10
 
 NAMED = 6
 """Patients who are named where the same is said of many."""
+
+GONE_NAMED = 30
+"""Patients who are named of those whom the census dropped."""
 
 MEANING = {
     CRITICAL: "could harm the patient at the next fraction",
@@ -133,6 +136,13 @@ def whom(patients: Sequence[PatientChanges]) -> str:
         return ""
     more = f" and {len(patients) - NAMED} more" if len(patients) > NAMED else ""
     return f"{'; '.join(map(identity, patients[:NAMED]))}{more}: "
+
+
+def gone(census: Census) -> str:
+    """Whom the census dropped: `2 no longer: A, B`; how many is said first, since not all may be named."""
+    more = len(census.gone) - GONE_NAMED
+    named = ", ".join(census.gone[:GONE_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return f"{len(census.gone)} no longer: {named}"
 
 
 def answers(report: RunReport) -> str:

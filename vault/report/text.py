@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from vault.compare.groups import Group
@@ -18,6 +19,9 @@ FAILURES = 20
 
 LONGEST = 400
 """Characters of one line."""
+
+LONGEST_LIST = 2400
+"""Characters of a line that names many patients: their IDs have 64 at most."""
 
 _COLOURS = {
     "critical": "31",
@@ -75,10 +79,8 @@ def _figures(report: RunReport) -> Iterator[str]:
         f"{report.nothing_new} with nothing new{unknown}"
     )
     if report.census:
-        gone = report.census.gone
-        yield _line(
-            f"{report.census.named} named by the census" + (f"; no longer: {', '.join(gone)}" if gone else "")
-        )
+        gone = f"; {telling.gone(report.census)}" if report.census.gone else ""
+        yield _line(f"{report.census.named} named by the census{gone}", LONGEST_LIST)
     for run in report.finished:
         yield _line(f"Finished first: run {run}, which was interrupted; `vault report {run}` tells it")
 
@@ -125,12 +127,12 @@ def _patient(patient: PatientChanges, colour: bool) -> Iterator[str]:
 def _group(group: Group, colour: bool) -> Iterator[str]:
     kind = telling.KIND.get(group.kind, group.kind)
     yield f"    {_severity(group.severity or telling.CRITICAL, colour)} {_line(telling.subject(group))}  {kind}"
-    said = [one.text for one in group.findings] or [telling.told(group)]
-    if group.text:
-        said = [group.text, *said]
-    yield from (f"        {_line(one)}" for one in said[:FINDINGS])
-    if len(said) > FINDINGS:
-        yield f"        and {_number(len(said) - FINDINGS, 'finding')} more"
+    if group.text or not group.findings:
+        yield f"        {_line(telling.told(group))}"
+    yield from (f"        {_line(one.text)}" for one in group.findings[:FINDINGS])
+    if rest := Counter(one.severity for one in group.findings[FINDINGS:]):
+        severities = ", ".join(f"{number} {printable(severity)}" for severity, number in rest.items())
+        yield f"        and {_number(rest.total(), 'finding')} more: {severities}"
 
 
 def _failures(failures: Sequence[Failure], indent: int, before: str = "") -> list[str]:
@@ -141,10 +143,10 @@ def _failures(failures: Sequence[Failure], indent: int, before: str = "") -> lis
     return [*said, f"{' ' * indent}and {more} more"] if more > 0 else said
 
 
-def _line(text: str) -> str:
-    """One line that shows what is in `text`, cut where it is absurdly long."""
-    shown = printable(text[:LONGEST])
-    return shown if len(text) <= LONGEST else f"{shown}…"
+def _line(text: str, longest: int = LONGEST) -> str:
+    """One line that shows what is in `text`; cut where it is absurdly long, which it then says."""
+    shown = printable(text[:longest])
+    return shown if len(text) <= longest else f"{shown}… {len(text) - longest} more characters"
 
 
 def _severity(severity: str, colour: bool) -> str:
