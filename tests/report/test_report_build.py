@@ -15,7 +15,7 @@ from vault.model import Row
 from vault.report import words
 from vault.report.build import Sources, department_day, local_time, patient_day, readable_name
 from vault.report.treatments import Appointment, Course, PatientDay, Person, Session
-from vault.report.words import delivery_remarks
+from vault.report.words import amount, delivery_remarks, dose_to_date
 
 ZONE = ZoneInfo("Europe/Berlin")
 
@@ -160,6 +160,24 @@ def test_times_with_an_offset_are_shown_in_the_sites_zone() -> None:
     assert built({"history": [late]}).treated == ()
 
 
+@pytest.mark.parametrize("started", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_that_no_zone_has_is_no_time(started: str) -> None:
+    assert local_time(started, ZONE) is None
+    bad = history(fraction=3, fields=(("1-ARC", "1"),), started=started)
+    assert only(built({"history": [*history(), *bad], "plans": plans()}))
+
+
+@pytest.mark.parametrize("planned", ["1e-30", "1e-999999", "-5", "0.1"])
+def test_no_dose_is_estimated_by_monitor_units_that_nobody_plans(planned: str) -> None:
+    whole = history(fields=(("1-ARC", planned), ("2-ARC", "0")), at=datetime(2026, 11, 24, 8, 10))
+    short = history(fraction=13, fields=(("1-ARC", planned),), delivered_mu="5")
+    day = built({"history": [*whole, *short], "plans": plans()})
+    plan, session = only(day)
+    assert session.partial
+    assert plan.dose is None
+    assert dose_to_date(plan) == "\u2013"
+
+
 def test_who_is_due_and_was_not_treated_is_waiting() -> None:
     treated = built({"history": history()})
     slot = Appointment(datetime(2026, 11, 25, 14), "Daily treatment", "TB1", "Open")
@@ -186,8 +204,16 @@ def test_names_read_as_people_write_them(name: str, expected: str) -> None:
     assert readable_name(name) == expected
 
 
+def test_nothing_is_not_less_than_nothing() -> None:
+    assert amount(Decimal("-0.01")) == "0.0"
+    assert amount(Decimal("-0.1")) == "-0.1"
+
+
 texts = (
-    st.none() | st.text(max_size=30) | st.sampled_from(["1e99", "NaN", "-1", "2026-11-25T08:00:00", "٣", "²"])
+    st.none()
+    | st.text(max_size=30)
+    | st.sampled_from(["1e99", "NaN", "-1", "2026-11-25T08:00:00", "٣", "²", "1e-30", "1e-999999", "0"])
+    | st.sampled_from(["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
 )
 
 

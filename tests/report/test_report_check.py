@@ -36,6 +36,13 @@ def test_a_treatment_without_a_record_is_a_finding() -> None:
     assert "no treatment record" in second
 
 
+def test_a_time_with_an_offset_is_told_in_the_sites_zone() -> None:
+    (finding,) = said(history(fields=(("1-ARC", "376.5"),), started="2026-11-24T23:50:00+00:00"), [])
+    assert "saw it delivered at 00:50," in finding
+    (finding,) = said(history(fields=(("1-ARC", "376.5"),), started="never"), [])
+    assert "saw it delivered at \u2013," in finding
+
+
 def test_the_record_that_the_database_names_must_be_the_one_that_came() -> None:
     rows = [Row("history", {**row.fields, "record_uid": f"1.{n}"}) for n, row in enumerate(history())]
     (finding,) = said(rows, recorded(rows[:1], "1.0", delivered_mu="737.5"))

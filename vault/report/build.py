@@ -287,17 +287,12 @@ def _whole(text: str | None) -> int | None:
 
 
 def local_time(text: str | None, zone: ZoneInfo) -> datetime | None:
-    """A time in `zone`, without it; a date alone is its midnight, None what can't be read."""
+    """A time in `zone`, without it; a date alone is its midnight, None what can't be read, or no calendar has there."""
     try:
         when = datetime.fromisoformat(text) if text else None
-    except ValueError:
+        return when if when is None or when.tzinfo is None else when.astimezone(zone).replace(tzinfo=None)
+    except (ValueError, OverflowError):
         return None
-    if when is not None and when.tzinfo is not None:
-        try:
-            when = when.astimezone(zone).replace(tzinfo=None)
-        except OverflowError:  # the first or the last day that there is, and a zone beyond it
-            return None
-    return when
 
 
 def _dicom_date(text: str) -> date | None:

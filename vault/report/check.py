@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from vault.model import Failure, Row
 from vault.report.build import local_time, number
 from vault.report.treatments import beyond, short_of, total
-from vault.report.words import amount
+from vault.report.words import amount, clock
 
 Sessions = dict[tuple[str, str], list[Row]]
 """Plan's UID and fraction to its rows."""
@@ -31,7 +31,7 @@ def unmatched(
     found: list[Failure] = []
     for key, answered in seen.items():
         there = written.get(key, [])
-        found += _without_record(answered, there, arrived)
+        found += _without_record(answered, there, arrived, zone)
         if there:
             found += _other_amount(key, answered, there)
     for key, there in written.items():
@@ -48,15 +48,16 @@ def unmatched(
 
 
 def _without_record(
-    answered: Sequence[Row], there: Sequence[Row], arrived: Collection[str]
+    answered: Sequence[Row], there: Sequence[Row], arrived: Collection[str], zone: ZoneInfo
 ) -> Iterable[Failure]:
     for row in answered:
         uid = _text(row, "record_uid")
         if uid in arrived if uid else bool(there):
             continue
+        seen = clock(local_time(row.fields.get("started"), zone))
         yield Failure(
             f"field {_text(row, 'field')} of fraction {_text(row, 'fraction')}",
-            f"an hourly run saw it delivered at {_text(row, 'started')[11:16]}, but no treatment record of it has "
+            f"an hourly run saw it delivered at {seen}, but no treatment record of it has "
             "arrived: see whether the ROIS has one",
         )
 

@@ -230,7 +230,7 @@ class Course:
         if not (session.partial or session.excess):
             return Dose(self.dose_per_fraction)
         planned, delivered = session.planned_mu, session.delivered_mu
-        if not planned or delivered is None:
+        if planned is None or planned <= SLACK or delivered is None:  # by so few, nothing can be told
             return None
         return Dose(self.dose_per_fraction * delivered / planned, estimated=True)
 

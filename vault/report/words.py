@@ -18,7 +18,7 @@ def amount(value: Decimal | None, places: int = 1) -> str:
     """A number with so many decimals."""
     if value is None:
         return NOTHING
-    return f"{value:.{places}f}"  # half to even, and whatever its size
+    return f"{value:z.{places}f}"  # half to even, whatever its size, and no `-0.0`
 
 
 def dose(value: Decimal | None) -> str:
