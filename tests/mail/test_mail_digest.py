@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -17,7 +18,7 @@ from vault.mail.ask import ask_for
 from vault.mail.content import Ask, Content
 from vault.mail.digest import PATIENTS_TOLD, Circumstances, digest
 from vault.mail.message import LEDGER, message
-from vault.mail.notices import night_failed, notice, without_patients
+from vault.mail.notices import night_failed, notice, without_paths, without_patients
 from vault.mail.render import WIDTH, html, text
 from vault.model import AttributeChange, Change, Failure, Finding
 from vault.report.changes import Anomaly, RunReport
@@ -227,6 +228,14 @@ def test_limited_mail_holds_nothing_that_the_rois_wrote() -> None:
         assert "pseudonyms, as they stand" in said
 
 
+def test_limited_mail_says_of_whom_an_alarm_is_though_nothing_changed() -> None:
+    odd = patient(5, anomalies=(Anomaly("m", "critical", "NAMEMARKER has two names"),))
+    for said in both(digest(replace(quiet(), patients=(odd,)), LIMITED, None)):
+        assert "ALARM" in said
+        assert "Patient 0000000000000005: one thing; the report says what" in said
+        assert "NAMEMARKER" not in said
+
+
 def test_hostile_text_is_shown_and_does_nothing() -> None:
     evil = (
         '<script>alert(1)</script><img src="http://evil/x"><a href="javascript:x">y</a>"\'&amp;\x07\u202eabc'
@@ -324,6 +333,14 @@ def test_a_night_that_failed_is_told_in_plain_words(tmp_path) -> None:
         assert "The signing key … can't be read" in said
         assert str(tmp_path) not in said
     assert limited.subject == "vault: THE NIGHT FAILED, nothing was compared"
+
+
+def test_no_path_is_left_where_the_vault_lies_in_a_folder_with_a_space() -> None:
+    root = Path("/srv/my vault")
+    why = f"The repository '{root}/repos/Meier_1951.git' is damaged (see {root}/repos/Meier_1951.git/HEAD)."
+    assert without_paths(why, root) == "The repository '…' is damaged (see …)."
+    for said in both(night_failed("Oncology", BEGAN, [why], root, full=False)):
+        assert "Meier" not in said
 
 
 def test_paths_that_name_patients_are_cut(tmp_path) -> None:

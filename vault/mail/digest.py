@@ -193,12 +193,14 @@ def _rest(grave: Sequence[Group], routine: int) -> str:
 
 
 def _limited(report: RunReport, ask: Ask | None) -> Iterator[Block]:
-    if report.anomalies:
-        yield Points(
-            "This looks as if nobody meant it",
-            _first([each.text for each in report.anomalies], FAILURES_TOLD),
-            "red",
-        )
+    odd = [each.text for each in report.anomalies]
+    odd += [
+        f"{_pseudonym(patient)}: {_things(len(patient.anomalies))}; the report says what."
+        for patient in report.patients
+        if patient.anomalies and not patient.changes  # who changed is listed below
+    ]
+    if odd:
+        yield Points("This looks as if nobody meant it", _first(odd, FAILURES_TOLD), "red")
     yield from _glance(report)
     serious = [patient for patient in report.changed if not patient.routine]
     if serious:

@@ -25,7 +25,8 @@ def night_failed(
 ) -> Content:
     """The mail of a night that got nowhere. `reasons` are the errors' own sentences; a limited mail holds no path."""
     said = tuple(
-        without_patients(reason, root) if full else without_paths(reason) for reason in reasons[:MOST_REASONS]
+        without_patients(reason, root) if full else without_paths(reason, root)
+        for reason in reasons[:MOST_REASONS]
     )
     return Content(
         subject=f"{prefix(emergency)}: THE NIGHT FAILED, nothing was compared",
@@ -57,9 +58,9 @@ def night_failed(
     )
 
 
-def without_paths(text: str) -> str:
-    """A message without any path."""
-    return _PATH.sub("…", text)
+def without_paths(text: str, root: Path) -> str:
+    """A message without any path. The vault's `root` goes first: a space in it would end the path too early."""
+    return _PATH.sub("…", text.replace(f"{root}/", "/"))
 
 
 def without_patients(text: str, root: Path) -> str:

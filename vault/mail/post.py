@@ -275,7 +275,7 @@ def _alarms_failed(desk: _Desk, reason: str) -> Content:
         desk.config.site.name,
         "ALARM: the vault can't tell what was confirmed",
         "What people have confirmed, or what a night changed, can't be read or recorded: answers are not counted, and "
-        f"no other alarm may come.\n\n{notices.without_paths(reason)}\n\n"
+        f"no other alarm may come.\n\n{notices.without_paths(reason, desk.config.vault.root)}\n\n"
         "At the vault, `vault doctor` and `vault audit` say how to mend it.",
         emergency=_emergency(desk),
     )
