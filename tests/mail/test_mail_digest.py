@@ -21,7 +21,7 @@ from vault.mail.message import LEDGER, message
 from vault.mail.notices import night_failed, notice, without_paths, without_patients
 from vault.mail.render import WIDTH, html, text
 from vault.model import AttributeChange, Change, Failure, Finding
-from vault.report.changes import Anomaly, RunReport
+from vault.report.changes import Anomaly, Census, RunReport
 
 TEN = BEGAN.replace(hour=10)
 ANN = MailRecipient(name="Ann", address="ann@test.local")
@@ -273,6 +273,21 @@ def test_hostile_text_is_shown_and_does_nothing() -> None:
     assert "\u202e" not in html(content)
     assert "\u202e" not in text(content)
     assert "\x07" not in text(content)
+
+
+def test_a_value_of_a_megabyte_is_cut_in_both_forms() -> None:
+    long = "N" * 1_000_000
+    report = replace(
+        quiet(),
+        patients=(patient(1, change("critical", long, title=long), name=long, patient_id=long),),
+        failed=(Failure(long, long),),
+        census=Census(1, (long,)),
+    )
+    content = digest(report, ABOUT, ask())
+    assert len(html(content)) < 100_000
+    assert len(text(content)) < 20_000
+    for said in both(content):
+        assert "more characters" in said
 
 
 def test_nothing_changed_is_a_short_mail_that_asks_nothing() -> None:

@@ -11,7 +11,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from vault.compare.values import printable
 from vault.mail.content import Content
-from vault.report.visible import visible
+from vault.report.visible import LONGEST, visible
 
 WIDTH = 76
 """Characters of a line of text: what a mail program quotes without wrapping."""
@@ -34,10 +34,11 @@ def text(content: Content) -> str:
 
 
 def _wrapped(said: str, indent: int = 0, first: str = "") -> str:
-    """Text in lines of `WIDTH`, the first begun by `first`, the others indented."""
+    """Text in lines of `WIDTH`, the first begun by `first`, the others indented; cut where HTML cuts it, too."""
     margin = " " * indent
+    more = f"… {len(said) - LONGEST} more characters" if len(said) > LONGEST else ""
     return textwrap.fill(
-        printable(said),
+        printable(said[:LONGEST]) + more,
         WIDTH,
         initial_indent=first or margin,
         subsequent_indent=margin,
