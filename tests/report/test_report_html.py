@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_kit import HOSTILE, patient, report
 
-from vault.model import Failure
+from vault.compare.groups import grouped
+from vault.model import AttributeChange, Change, Failure, Finding
 from vault.report import html as page
-from vault.report.changes import Lines
+from vault.report.changes import Lines, PatientChanges
 from vault.report.pictures import Picture
 
 
@@ -124,6 +125,46 @@ def test_lines_are_bounded_and_say_how_to_see_the_rest() -> None:
     assert (
         "260 lines not shown here: <code>vault diff P-001 0000000000 1111111111 --attributes</code>" in text
     )
+
+
+def many(number: int, severity: str, findings: int = 1) -> list[Change]:
+    """Changes that each differ in their own way, so that none is told with another."""
+    said = tuple(Finding(severity, f"finding {one}") for one in range(findings))
+    return [
+        Change(
+            f"dicom/RTPLAN/1/{severity}{one}.dcm",
+            "changed",
+            "RTPLAN",
+            f"{severity} {one}",
+            severity,
+            (AttributeChange("A", "A", "", "LO", "1", f"{severity} {one}"),),
+            said,
+        )
+        for one in range(number)
+    ]
+
+
+def with_changes(number: int, changes: list[Change]) -> PatientChanges:
+    return replace(patient(number, "critical"), changes=tuple(changes), groups=tuple(grouped(changes)))
+
+
+def test_changes_without_end_are_counted_and_those_of_others_still_shown() -> None:
+    flood = with_changes(1, [*many(page.GROUPS_SHOWN + 5, "critical"), *many(7, "minor")])
+    others = [with_changes(number, many(page.GROUPS_SHOWN, "major")) for number in range(2, 14)]
+    data = page.html(report(flood, *others, patient(99, "minor"))).decode()
+    assert f"critical {page.GROUPS_SHOWN - 1}<" in data
+    assert f"critical {page.GROUPS_SHOWN}<" not in data
+    assert "12 changes not shown here: 5 critical, 7 minor: <code>vault diff P-001 " in data
+    assert data.count('<details class="change"') == page.GROUPS_IN_ALL
+    assert "Demo, Anna 99" in data
+    assert "1 change not shown here: 1 minor" in data
+
+
+def test_findings_without_end_are_counted() -> None:
+    data = page.html(report(with_changes(1, many(1, "critical", page.FINDINGS_SHOWN + 3)))).decode()
+    assert f"finding {page.FINDINGS_SHOWN - 1}<" in data
+    assert f"finding {page.FINDINGS_SHOWN + 2}<" not in data
+    assert re.search(r"and [23] findings more: [23] critical", data)
 
 
 def test_pictures_are_in_the_page() -> None:

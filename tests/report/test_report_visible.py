@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vault.report.visible import plain, visible
+from vault.report.visible import MOST_CODES, plain, visible
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,13 @@ def test_an_attribute_hides_nothing_either() -> None:
 def test_what_is_too_long_says_so() -> None:
     assert visible("x" * 10_240) == "x" * 1000 + '<span class="code">… 9240 more characters</span>'
     assert plain("x" * 10_240) == "x" * 1000 + "…"
+
+
+def test_codes_do_not_make_a_page_of_one_text() -> None:
+    shown = visible("\u202e" * 1000)
+    assert shown.count("U+202E") == MOST_CODES
+    assert shown.endswith(f'<span class="code">… {1000 - MOST_CODES} more characters</span>')
+    assert visible("a\u202e" * 1500).endswith(f"… {3000 - 2 * MOST_CODES - 1} more characters</span>")
 
 
 def test_marks_do_not_pile_up() -> None:

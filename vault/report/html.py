@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
@@ -29,6 +30,17 @@ LINES_SHOWN = 40
 
 LINES_IN_ALL = 12_000
 """Attribute lines that a page holds: past them, changes only say how to see theirs. The worst come first."""
+
+GROUPS_SHOWN = 200
+"""Changes of one patient that are shown one by one, the worst of them; the rest are counted."""
+
+GROUPS_IN_ALL = 2000
+"""Changes that a page shows one by one: a browser has to draw it, and a mail to take it along."""
+
+FINDINGS_SHOWN = 60
+"""Findings of one change that are shown, the worst of them; the rest are counted."""
+
+FINDINGS_IN_ALL = 6000
 
 OBJECTS_LISTED = 12
 """Objects of a group that are listed by their path."""
@@ -71,19 +83,36 @@ def html(report: RunReport, pictures: Pictures | None = None) -> bytes:
 
 
 class _Budget:
-    """How many attribute lines may still be shown."""
+    """How much of a page's room is left: what is worst comes first and takes it."""
 
     def __init__(self) -> None:
-        self._left = LINES_IN_ALL
+        self._lines, self._groups, self._findings = LINES_IN_ALL, GROUPS_IN_ALL, FINDINGS_IN_ALL
 
-    def take(self, patient: PatientChanges, group: Group) -> tuple[Sequence[str], int]:
-        """The lines that are shown of a group's first change, and how many are not."""
+    def lines(self, patient: PatientChanges, group: Group) -> tuple[Sequence[str], int]:
+        """The attribute lines that are shown of a group's first change, and how many are not."""
         lines = patient.lines.get(group.changes[0].path)
         if lines is None:
             return (), 0
-        shown = lines.shown[: min(LINES_SHOWN, self._left)]
-        self._left -= len(shown)
+        shown = lines.shown[: min(LINES_SHOWN, self._lines)]
+        self._lines -= len(shown)
         return shown, len(lines.shown) - len(shown) + lines.more
+
+    def groups(self, patient: PatientChanges) -> tuple[Sequence[Group], Counter[str]]:
+        """The changes of a patient that are shown one by one, and how many of which severity are not."""
+        groups = [group for group in patient.groups if group.severity != telling.ROUTINE]
+        shown = groups[: min(GROUPS_SHOWN, self._groups)]
+        self._groups -= len(shown)
+        rest: Counter[str] = Counter()
+        for group in groups[len(shown) :]:
+            rest[group.severity or telling.CRITICAL] += len(group.changes)
+        return shown, rest
+
+    def findings(self, group: Group) -> tuple[Sequence[tuple[str, str]], Counter[str]]:
+        """The findings of a change that are shown, and how many of which severity are not."""
+        findings = _findings(group)
+        shown = findings[: min(FINDINGS_SHOWN, self._findings)]
+        self._findings -= len(shown)
+        return shown, Counter(severity for severity, _ in findings[len(shown) :])
 
 
 def _counts(report: RunReport) -> list[tuple[str, int, int]]:
@@ -103,11 +132,6 @@ def _kinds(report: RunReport) -> list[str]:
 
 def _kinds_of(patient: PatientChanges) -> str:
     return " ".join(sorted({telling.kind_name(change) for change in patient.changes}))
-
-
-def _serious(patient: PatientChanges) -> list[Group]:
-    """The groups that are shown one by one."""
-    return [group for group in patient.groups if group.severity != telling.ROUTINE]
 
 
 def _routine(patient: PatientChanges) -> list[Group]:
@@ -163,14 +187,13 @@ def _environment() -> Environment:
         "attribute": plain,
         "commands": _commands,
         "data": _data,
-        "findings": _findings,
         "identity": telling.identity,
         "kinds": _kinds_of,
         "moment": telling.moment,
         "name": _name,
         "path": lambda group: group.changes[0].path,
         "routine": _routine,
-        "serious": _serious,
+        "severities": _severities,
         "short": telling.short,
     }
     environment.globals |= {
@@ -203,6 +226,10 @@ def _name(patient: PatientChanges) -> Markup:
     """A patient's name and ID, kept from turning what stands around them."""
     parts = [f"<bdi>{visible(text, 120)}</bdi>" for text in (patient.name, telling.who(patient)) if text]
     return Markup(" · ".join(parts))  # noqa: S704  # of what is visible
+
+
+def _severities(counts: Counter[str]) -> str:
+    return ", ".join(f"{number} {severity}" for severity, number in counts.items())
 
 
 def _plural(number: int, one: str, many: str = "") -> str:

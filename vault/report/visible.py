@@ -20,15 +20,20 @@ LONGEST = 1000
 MOST_MARKS = 4
 """Marks on one letter: more than any language puts there."""
 
+MOST_CODES = 100
+"""Characters of one text that are written as their code: each takes thirty times its room."""
+
 _PLAIN = re.compile(r"(?: ?[\x21-\x7e])* ?")
 
 
 def visible(text: str, longest: int = LONGEST) -> Markup:
     """HTML that shows `text` as it is."""
     cut = text[:longest]
-    rest = len(text) - len(cut)
-    shown = escape(cut) if _PLAIN.fullmatch(cut) else Markup("").join(_pieces(cut))
-    if rest:
+    if _PLAIN.fullmatch(cut):
+        shown, end = escape(cut), len(cut)
+    else:
+        shown, end = _shown(cut)
+    if rest := len(text) - end:
         shown += Markup('<span class="code">… {} more characters</span>').format(rest)
     return shown
 
@@ -39,18 +44,21 @@ def plain(text: str, longest: int = LONGEST) -> Markup:
     return escape("".join(f"[{code}]" if (code := _code(letter)) else letter for letter in cut))
 
 
-def _pieces(text: str) -> list[Markup]:
+def _shown(text: str) -> tuple[Markup, int]:
+    """The text with codes in it, and where it ends: after `MOST_CODES` of them."""
     pieces: list[Markup] = []
-    start = marks = 0
+    start = marks = codes = 0
     for place, letter in enumerate(text):
         is_mark = unicodedata.category(letter) in ("Mn", "Me")
         marks = marks + 1 if is_mark else 0
         folded = letter == " " and text[place - 1 : place] == " "
         code = _code(letter) or (f"U+{ord(letter):04X}" if folded or marks > MOST_MARKS else "")
+        if code and codes == MOST_CODES:
+            return Markup("").join([*pieces, escape(text[start:place])]), place
         if code:
             pieces += [escape(text[start:place]), _CODE.format(code)]
-            start = place + 1
-    return [*pieces, escape(text[start:])]
+            start, codes = place + 1, codes + 1
+    return Markup("").join([*pieces, escape(text[start:])]), len(text)
 
 
 _CODE = Markup('<span class="code">{}</span>')
