@@ -275,6 +275,14 @@ def test_hostile_text_is_shown_and_does_nothing() -> None:
     assert "\x07" not in text(content)
 
 
+def test_a_name_written_from_the_right_does_not_swap_before_and_after() -> None:
+    david, sara = "\u05d3\u05d5\u05d3", "\u05e9\u05e8\u05d4"
+    odd = patient(1, change("critical", f"patient name {david} → {sara}"))
+    content = digest(replace(quiet(), patients=(odd,)), ABOUT, None)
+    assert f"patient name <bdi>{david}</bdi> → <bdi>{sara}</bdi>" in html(content)
+    assert f"patient name {david}\u200e → {sara}\u200e" in text(content)
+
+
 def test_a_value_of_a_megabyte_is_cut_in_both_forms() -> None:
     long = "N" * 1_000_000
     report = replace(

@@ -39,6 +39,15 @@ def test_an_attribute_hides_nothing_either() -> None:
     assert plain("DOE  JOHN") == "DOE  JOHN"  # nothing folds spaces in an attribute, and a search types them
 
 
+def test_what_is_written_from_the_right_turns_nothing_around_it() -> None:
+    shown = visible("name \u05d3\u05d5\u05d3 \u05db\u05d4\u05df → \u05e9\u05e8\u05d4 1")
+    assert shown == "name <bdi>\u05d3\u05d5\u05d3 \u05db\u05d4\u05df</bdi> → <bdi>\u05e9\u05e8\u05d4</bdi> 1"
+    assert visible("<\u0645\u062d>") == "&lt;<bdi>\u0645\u062d</bdi>&gt;"
+    assert visible("\u0645\u202e\u062d") == (
+        '<bdi>\u0645</bdi><span class="code">U+202E</span><bdi>\u062d</bdi>'
+    )
+
+
 def test_what_is_too_long_says_so() -> None:
     assert visible("x" * 10_240) == "x" * 1000 + '<span class="code">… 9240 more characters</span>'
     assert plain("x" * 10_240) == "x" * 1000 + "…"
@@ -61,6 +70,7 @@ def test_marks_do_not_pile_up() -> None:
 def test_no_text_is_markup(text: str) -> None:
     shown = str(visible(text))
     rest = shown.replace('<span class="code">', "").replace("</span>", "")
+    rest = rest.replace("<bdi>", "").replace("</bdi>", "")
     assert "<" not in rest
     assert ">" not in rest
     attribute = str(plain(text))

@@ -11,10 +11,13 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from vault.compare.values import printable
 from vault.mail.content import Content
-from vault.report.visible import LONGEST, visible
+from vault.report.visible import FROM_THE_RIGHT, LONGEST, visible
 
 WIDTH = 76
 """Characters of a line of text: what a mail program quotes without wrapping."""
+
+_MARK = "\u200e"
+"""Ends what is written from the right, so that it turns nothing behind it (U+200E, left-to-right mark)."""
 
 FOLDER = "templates"
 
@@ -37,8 +40,9 @@ def _wrapped(said: str, indent: int = 0, first: str = "") -> str:
     """Text in lines of `WIDTH`, the first begun by `first`, the others indented; cut where HTML cuts it, too."""
     margin = " " * indent
     more = f"… {len(said) - LONGEST} more characters" if len(said) > LONGEST else ""
+    shown = FROM_THE_RIGHT.sub(f"\\g<0>{_MARK}", printable(said[:LONGEST]))
     return textwrap.fill(
-        printable(said[:LONGEST]) + more,
+        shown + more,
         WIDTH,
         initial_indent=first or margin,
         subsequent_indent=margin,

@@ -23,6 +23,14 @@ MOST_MARKS = 4
 MOST_CODES = 100
 """Characters of one text that are written as their code: each takes thirty times its room."""
 
+FROM_THE_RIGHT = re.compile(
+    "[{0}]+(?: [{0}]+)*".format(
+        "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff"
+    )
+)
+"""Words of Hebrew, Arabic and their like. Two of them with an arrow between stand the wrong way round on a page, what
+was on the right of what is, unless each is kept to itself."""
+
 _PLAIN = re.compile(r"(?: ?[\x21-\x7e])* ?")
 
 
@@ -54,11 +62,16 @@ def _shown(text: str) -> tuple[Markup, int]:
         folded = letter == " " and text[place - 1 : place] == " "
         code = _code(letter) or (f"U+{ord(letter):04X}" if folded or marks > MOST_MARKS else "")
         if code and codes == MOST_CODES:
-            return Markup("").join([*pieces, escape(text[start:place])]), place
+            return Markup("").join([*pieces, _kept(text[start:place])]), place
         if code:
-            pieces += [escape(text[start:place]), _CODE.format(code)]
+            pieces += [_kept(text[start:place]), _CODE.format(code)]
             start, codes = place + 1, codes + 1
-    return Markup("").join([*pieces, escape(text[start:])]), len(text)
+    return Markup("").join([*pieces, _kept(text[start:])]), len(text)
+
+
+def _kept(text: str) -> Markup:
+    """Text without codes, in which what is written from the right is kept to itself."""
+    return Markup(FROM_THE_RIGHT.sub(r"<bdi>\g<0></bdi>", str(escape(text))))  # noqa: S704  # escaped
 
 
 _CODE = Markup('<span class="code">{}</span>')
