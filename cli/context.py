@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from vault.compare.values import is_seen
 from vault.errors import ConfigError, UsageError
 from vault.model import PatientID
 
@@ -75,10 +76,18 @@ class Context:
     def emit(self, document: Mapping[str, Any]) -> None:
         """Print one JSON document on standard output."""
         self.emitted = True
-        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+        text = json.dumps(document, ensure_ascii=False, indent=2)
+        click.echo("\n".join(map(_escaped, text.split("\n"))))  # json escapes those of a value
 
     def progress(self) -> Bars | Quiet:
         """Progress on standard error, silent where that is no terminal. Also a context manager."""
         from cli.progress import progress
 
         return progress()
+
+
+def _escaped(line: str) -> str:
+    """A line of JSON that says the same, and commands no terminal: what can't be seen, which values alone hold."""
+    if line.isascii() and line.isprintable():
+        return line
+    return "".join(letter if is_seen(letter) else json.dumps(letter)[1:-1] for letter in line)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from cli.context import Context
-from cli.text import minute
+from cli.history import local
 
 
 @click.group()
@@ -38,6 +38,7 @@ def _record(context: Context, *, declared: bool, reason: str) -> None:
     if context.json:
         context.emit({"declared": declared, "since": since and since.isoformat(), "changed": changed})
     elif declared:
-        click.echo(f"An emergency is declared since {minute(since)}: nothing is pruned." if since else "")
+        began = f"{local(context, since):%Y-%m-%d %H:%M %Z}" if since else ""
+        click.echo(f"An emergency is declared since {began}: nothing is pruned." if since else "")
     else:
         click.echo("There is no emergency." if not changed else "The emergency is over.")

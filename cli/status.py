@@ -37,17 +37,18 @@ def status(context: Context) -> None:
         return
     click.echo(columns([(label, text) for label, text in _overview(config, found)]))
     click.echo()
-    click.echo(_patients(found))
+    click.echo(_patients(found, ZoneInfo(config.site.timezone)))
 
 
 def _overview(config: Config, found: Status) -> Iterator[tuple[str, str]]:
-    yield "Vault", f"{config.site.name}, {found.root}"
-    yield "Last run", _last_run(found)
+    zone = ZoneInfo(config.site.timezone)
+    yield "Vault", f"{config.site.name}, {found.root}; times are those of {config.site.timezone}"
+    yield "Last run", _last_run(found, zone)
     for anomaly in (found.last_run or {}).get("anomalies") or ():
         yield "ANOMALY", _anomaly(anomaly)
     yield from _verdicts(config, found)
     if found.last_hour is not None:
-        yield "Last hour", _last_hour(found.last_hour)
+        yield "Last hour", _last_hour(found.last_hour, zone)
     if found.unfinished:
         yield "Interrupted", f"{', '.join(found.unfinished)}: the next `vault sync` finishes it"
     if found.unfinished_hours:
@@ -61,18 +62,18 @@ def _overview(config: Config, found: Status) -> Iterator[tuple[str, str]]:
             "Quarantine",
             f"{count(found.quarantined, 'object')} in {found.root / 'quarantine'}, each with its reason",
         )
-    yield from _retention(found)
+    yield from _retention(found, zone)
     for failure in found.damaged:
-        yield "DAMAGED", f"{failure.subject}: {failure.reason}"
+        yield "DAMAGED", printable(f"{failure.subject}: {failure.reason}")
     for section, meaning in found.off.items():
         yield "Off", f"[{section}]: {meaning}"
 
 
-def _retention(found: Status) -> Iterator[tuple[str, str]]:
+def _retention(found: Status, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
     if found.emergency:
         yield (
             "EMERGENCY",
-            f"declared {minute(found.emergency)}: nothing is pruned until `vault emergency end`",
+            f"declared {minute(found.emergency.astimezone(zone))}: nothing is pruned until `vault emergency end`",
         )
     if found.held:
         yield "Held", f"{printable(', '.join(found.held))}: kept whatever retention says"
@@ -86,7 +87,7 @@ def _retention(found: Status) -> Iterator[tuple[str, str]]:
         )
 
 
-def _last_run(found: Status) -> str:
+def _last_run(found: Status, zone: ZoneInfo) -> str:
     if found.last_run is None:
         return "none yet: `vault sync` makes the first"
     started = datetime.fromisoformat(found.last_run["started"])
@@ -100,7 +101,7 @@ def _last_run(found: Status) -> str:
     if found.last_run["failed"]:
         parts.append("the run itself did not get through")
     overdue = f". NO RUN FOR {hours:.0f} HOURS" if hours > OVERDUE_HOURS else ""
-    return f"{minute(started)}: {', '.join(parts)}{overdue}"
+    return f"{minute(started.astimezone(zone))}: {', '.join(parts)}{overdue}"
 
 
 def _anomaly(said: Any) -> str:
@@ -132,11 +133,11 @@ def _verdicts(config: Config, found: Status) -> Iterator[tuple[str, str]]:
         )
 
 
-def _last_hour(run: Mapping[str, Any]) -> str:
+def _last_hour(run: Mapping[str, Any], zone: ZoneInfo) -> str:
     entries = run["patients"].values()
     new = sum(entry["new_commit"] != entry["old_commit"] for entry in entries)
     failed = ", not without failures" if run["failed"] or any(entry["failed"] for entry in entries) else ""
-    started = datetime.fromisoformat(run["started"])
+    started = datetime.fromisoformat(run["started"]).astimezone(zone)
     return f"{minute(started)}: {count(run['treated'], 'patient')} treated that day, {new} with something new{failed}"
 
 
@@ -166,17 +167,21 @@ def _mail(config: Config, found: Status) -> str:
     return said
 
 
-def _patients(found: Status) -> str:
+def _patients(found: Status, zone: ZoneInfo) -> str:
     if not found.patients:
         return "No patient yet."
     head = ("Patient", "Last commit", "Objects", "")
     asked = bool(found.verdicts)
-    rows = [_row(patient_id, entry, asked=asked) for patient_id, entry in sorted(found.patients.items())]
+    rows = [
+        _row(patient_id, entry, zone, asked=asked) for patient_id, entry in sorted(found.patients.items())
+    ]
     return columns([head, *rows])
 
 
-def _row(patient_id: str, entry: PatientStatus, *, asked: bool) -> tuple[str, str, str, str]:
-    when = f"{minute(entry.when)} {entry.commit[:8]}" if entry.when and entry.commit else "nothing yet"
+def _row(patient_id: str, entry: PatientStatus, zone: ZoneInfo, *, asked: bool) -> tuple[str, str, str, str]:
+    when = "nothing yet"
+    if entry.when and entry.commit:
+        when = f"{minute(entry.when.astimezone(zone))} {entry.commit[:8]}"
     remark = ""
     if entry.failed:
         remark = f"{count(entry.failed, 'failure')} in run {entry.run}"

@@ -239,3 +239,16 @@ def test_a_signal_unwinds_and_says_so(number: signal.Signals, tmp_path: Path) ->
     assert out == "closed\n"
     assert err.startswith("vault: Interrupted.")
     assert process.returncode == 128 + number
+
+
+def test_json_commands_no_terminal_and_takes_any_text(capsys: pytest.CaptureFixture[str]) -> None:
+    document = {
+        "name\u202e": "a\x9b31m\x1b[2J\u202e\u3164\ud800 \U000e0041 M\u00fcller \u5c71\u7530",
+        "n": ["\x7f"],
+    }
+    Context().emit(document)
+    said = capsys.readouterr().out
+    assert json.loads(said) == document
+    assert all(letter.isprintable() or letter == "\n" for letter in said)
+    assert "M\u00fcller \u5c71\u7530" in said
+    assert "\\u3164" in said

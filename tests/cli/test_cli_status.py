@@ -6,6 +6,7 @@ import json
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -83,6 +84,25 @@ def test_what_a_person_sees(site: Path, capsys: pytest.CaptureFixture[str]) -> N
         "9 documents. One.",
         "2 quarantined: \\x1b",
     ]
+
+
+def test_times_are_the_sites_and_say_so(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(site)
+    (run_at,) = (event["started"] for event in Ledger(site).events("runs") if event["run"] == "R2")
+    local = datetime.fromisoformat(run_at).astimezone(ZoneInfo("Europe/Zurich"))
+    said = run(capsys, site, "status")
+    assert "; times are those of Europe/Zurich" in said
+    assert f"Last run  {local:%Y-%m-%d %H:%M}: " in " ".join(said.split()).replace("Last run ", "Last run  ")
+    (row,) = (line for line in said.splitlines() if line.startswith("P\\x1b1"))
+    assert f"{local:%Y-%m-%d %H:%M}" in row
+
+
+def test_a_damaged_repository_commands_no_terminal(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(site)
+    (site / "repos" / "x\u202ey.git").mkdir()
+    said = run(capsys, site, "status")
+    assert "DAMAGED" in said
+    assert "x\\u202ey.git" in said
 
 
 def test_what_a_program_sees(site: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -148,6 +148,9 @@ def test_the_command_can_be_pasted() -> None:
     hostile = patient(PLAN, patient_id="A; rm -rf $HOME")
     assert telling.diff_command(hostile).startswith("vault diff 'A; rm -rf $HOME' 0000000000 1111111111 ")
     assert telling.diff_command(patient(PLAN, old=None)) == "vault log A"
+    option = patient(PLAN, patient_id="--html=x")
+    assert telling.diff_command(option) == "vault diff --attributes -- --html=x 0000000000 1111111111"
+    assert telling.diff_command(replace(option, old=None)) == "vault log -- --html=x"
 
 
 def test_what_is_said_of_many_is_said_once() -> None:

@@ -299,7 +299,11 @@ def _patients(number: int) -> str:
 
 
 def diff_command(patient: PatientChanges) -> str:
-    """The command that shows everything of a comparison."""
-    commits = f"{short(patient.old)} {short(patient.new)}" if patient.old else short(patient.new)
+    """The command that shows everything of a comparison, for any shell and whatever the ID is."""
     named = shlex.quote(who(patient))
-    return f"vault diff {named} {commits} --attributes" if patient.old else f"vault log {named}"
+    if patient.old is None:
+        return f"vault log -- {named}" if named.startswith("-") else f"vault log {named}"
+    commits = f"{short(patient.old)} {short(patient.new)}"
+    if named.startswith("-"):  # no option, though it looks like one
+        return f"vault diff --attributes -- {named} {commits}"
+    return f"vault diff {named} {commits} --attributes"
