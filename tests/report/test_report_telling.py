@@ -105,6 +105,31 @@ def test_who_is_asked_to_answer() -> None:
     assert "<code>vault verify accept 20261125T020000Z-0001 --as NAME</code>" in page
 
 
+def test_a_deadline_of_another_day_says_which() -> None:
+    late = report(of("minor"), answers=Answers(2, time(10)))
+    late = replace(late, began=datetime(2026, 11, 25, 14, 30, tzinfo=UTC))
+    assert "to confirm this by 10:00 on Thursday, 26 November 2026, or dispute it" in telling.answers(late)
+    sharp = replace(late, began=datetime(2026, 12, 31, 10, tzinfo=UTC))
+    assert "by 10:00 on Friday, 1 January 2027," in telling.answers(sharp)
+
+
+def test_of_whom_an_anomaly_is_alone_is_neither_missing_nor_failed() -> None:
+    odd = [
+        patient(patient_id=f"P{number}", anomalies=(Anomaly("", "critical", "two names", "the wristband"),))
+        for number in range(8)
+    ]
+    assert [telling.badge(each) for each in odd] == ["critical"] * 8
+    said = text(report(*odd))
+    assert "missing" not in said
+    assert said.count("as if nobody meant it: two names") == 8
+    assert "critical  Demo, Anna (P7)" in said
+    page = html(report(*odd)).decode()
+    assert '<span class="badge failed">' not in page
+    assert telling.badge(patient(failed=(Failure("", "x"),))) == "failed"
+    assert telling.badge(patient(gaps=(Failure("", "x"),))) == "missing"
+    assert telling.badge(of("minor")) == "minor"
+
+
 def test_who_must_look_at_what() -> None:
     one, two, three = of("critical"), of("routine"), of("critical")
     assert telling.looks(report(one, three, two)) == [("critical", [one, three]), ("routine", [two])]

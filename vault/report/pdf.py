@@ -140,7 +140,7 @@ def _patient(
     sheet: Sheet, patient: PatientChanges, pictures: Mapping[tuple[str, str], Sequence[Picture]]
 ) -> None:
     sheet.space(2)
-    severity = (patient.severity or "failed").upper()
+    severity = telling.badge(patient).upper()
     born = f"born {patient.birth_date}" if patient.birth_date else ""
     new = "new in the vault" if patient.is_new else ""
     sheet.heading(f"{severity}  {telling.identity(patient)}", ", ".join(filter(None, (born, new))), keep=20)

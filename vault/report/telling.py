@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain
 from typing import Literal
 
@@ -151,8 +151,11 @@ def answers(report: RunReport) -> str:
         return ""
     number = report.answers.required
     people = "One person has" if number == 1 else f"{number} different people have"
+    by = f"{report.answers.deadline:%H:%M}"
+    if report.began.time() >= report.answers.deadline:
+        by += f" on {long_day(report.began.date() + timedelta(days=1))}"
     return (
-        f"{people} to confirm this by {report.answers.deadline:%H:%M}, or dispute it: answer the mail, or at the "
+        f"{people} to confirm this by {by}, or dispute it: answer the mail, or at the "
         f"console `vault verify accept {report.run} --as NAME`."
     )
 
@@ -165,6 +168,15 @@ def looks(report: RunReport) -> list[tuple[str, Sequence[PatientChanges]]]:
     """Who must be looked at, by worst severity; only those that occur."""
     grouped = ((severity, of_severity(report, severity)) for severity in SEVERITIES)
     return [(severity, patients) for severity, patients in grouped if patients]
+
+
+def badge(patient: PatientChanges) -> str:
+    """The word that stands before a patient: the worst severity, or why there is none."""
+    if patient.severity or not (patient.failed or patient.anomalies):
+        return patient.severity or "missing"
+    if patient.failed:
+        return "failed"
+    return min((each.severity for each in patient.anomalies), key=_rank)
 
 
 def is_quiet(patient: PatientChanges) -> bool:

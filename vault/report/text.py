@@ -110,10 +110,13 @@ def _routine(patient: PatientChanges) -> str:
 
 
 def _patient(patient: PatientChanges, colour: bool) -> Iterator[str]:
-    severity = patient.severity or ("failed" if patient.failed else "missing")
     born = f", born {patient.birth_date}" if patient.birth_date else ""
     new = ", new in the vault" if patient.is_new else ""
-    yield f"{_severity(severity, colour)}  {_line(telling.identity(patient) + born + new)}"
+    yield f"{_severity(telling.badge(patient), colour)}  {_line(telling.identity(patient) + born + new)}"
+    for each in patient.anomalies[:FAILURES]:
+        yield f"    as if nobody meant it: {_line(f'{each.text} {each.look_at_first}'.rstrip())}"
+    if len(patient.anomalies) > FAILURES:
+        yield f"    and {len(patient.anomalies) - FAILURES} more that look as if nobody meant them"
     yield from _failures(patient.failed, 4, "could not be done: ")
     yield from _failures(patient.gaps, 4, "missing: ")
     routine = [group for group in patient.groups if group.severity == telling.ROUTINE]
