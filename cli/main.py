@@ -25,6 +25,7 @@ from cli.context import Context
 from cli.text import printable_lines
 from vault import __version__
 from vault.errors import ExitCode, VaultError
+from vault.names import OF_PATIENTS
 
 COMMANDS = {
     "init": ("cli.init:init", "Make the keys, the folders and a commented configuration."),
@@ -256,7 +257,7 @@ def _without_names(path: str) -> str:
     """A path up to the folder whose contents are named after patients."""
     parts = Path(path).parts
     for number, part in enumerate(parts):
-        if part in {"inbox", "repos", "quarantine", "work"}:
+        if part in OF_PATIENTS:
             return str(Path(*parts[: number + 1]))
     return path
 

@@ -17,6 +17,9 @@ import re
 MAXIMUM = 120
 """Longest name made here, in bytes; leaves room for suffixes under the 255 of ext4 and NTFS."""
 
+OF_PATIENTS = ("repos", "inbox", "hourly", "quarantine", "work", "today", "reports", "damaged")
+"""Folders of the vault in which names are made from patients' IDs: no message says a path beyond them."""
+
 _HARMLESS = re.compile(r"[0-9A-Z][0-9A-Z_-]*(?:\.[0-9A-Z_-]+)*", re.ASCII)
 _UNSAFE = re.compile(r"[^0-9A-Za-z._-]", re.ASCII)
 _LEADING = re.compile(r"^[._-]")

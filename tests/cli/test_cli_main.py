@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -252,3 +253,16 @@ def test_json_commands_no_terminal_and_takes_any_text(capsys: pytest.CaptureFixt
     assert all(letter.isprintable() or letter == "\n" for letter in said)
     assert "M\u00fcller \u5c71\u7530" in said
     assert "\\u3164" in said
+
+
+@pytest.mark.parametrize(
+    "folder", ["repos", "inbox", "hourly", "quarantine", "work", "today", "reports", "damaged"]
+)
+def test_a_path_that_the_disk_refused_names_no_patient(
+    folder: str, failing: list[BaseException], capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing.append(OSError(errno.ENOSPC, "No space left on device", f"/srv/vault/{folder}/x/MEIER-1951.pdf"))
+    assert cli.main.main(["fail"]) == ExitCode.FAILED
+    said = capsys.readouterr().err
+    assert f"No space left on device: /srv/vault/{folder}." in said
+    assert "MEIER" not in said

@@ -367,6 +367,8 @@ def test_no_path_is_left_where_the_vault_lies_in_a_folder_with_a_space() -> None
 
 
 def test_paths_that_name_patients_are_cut(tmp_path) -> None:
+    moved = f"{tmp_path}/damaged/20261124T020000Z-3f9c-Meier.git"
+    assert without_patients(moved, tmp_path) == f"{tmp_path}/damaged"
     said = f"{tmp_path}/inbox/20261124/Meier/x: no space; {tmp_path}/ledger.git is fine"
     assert without_patients(said, tmp_path) == f"{tmp_path}/inbox: no space; {tmp_path}/ledger.git is fine"
 

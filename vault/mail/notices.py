@@ -9,11 +9,8 @@ from pathlib import Path
 
 from vault.mail.content import Block, Content, Light, Points, Words
 from vault.mail.digest import banner, prefix
+from vault.names import OF_PATIENTS
 from vault.report.telling import moment
-
-_HOLDS_PATIENTS = ("repos", "inbox", "hourly", "quarantine", "work", "today", "reports")
-"""Folders of the vault in which names are made from patients' IDs."""
-
 
 _PATH = re.compile(r"(?<![\w/])/[^\s:;,)'\"]+")
 
@@ -65,7 +62,7 @@ def without_paths(text: str, root: Path) -> str:
 
 def without_patients(text: str, root: Path) -> str:
     """A message with every path in the vault cut off where names begin that are made from patients' IDs."""
-    folders = "|".join(_HOLDS_PATIENTS)
+    folders = "|".join(OF_PATIENTS)
     return re.sub(rf"({re.escape(str(root))}/(?:{folders}))/[^\s:;,)]+", r"\1", text)
 
 
