@@ -124,3 +124,15 @@ def test_files_of_a_diff(department: Department, capsys: pytest.CaptureFixture[s
     assert "What changed between two commits" in text
     assert "BeamMeterset: 100 → 120" in text
     assert run(department, capsys, "diff", "A", "--json", "--pdf", tmp_path / "d.pdf").startswith("{")
+
+
+def test_an_account_takes_half_a_character(tmp_path: Path) -> None:
+    said = PatientAccount(
+        failed=(Failure("RTPLAN 1.2\udcff", "odd \ud800"),), anomalies=({"text": "\udc80"},)
+    )
+    keep_account(tmp_path, "R1", Account({"abc\udcfe": said}, (Failure("", "M\u00fcller \ud800"),)))
+    kept = account_of(tmp_path, "R1")
+    assert kept.failed == (Failure("", "M\u00fcller \\ud800"),)
+    (patient,) = kept.patients.values()
+    assert patient.failed == (Failure("RTPLAN 1.2\\udcff", "odd \\ud800"),)
+    assert patient.anomalies == ({"text": "\\udc80"},)

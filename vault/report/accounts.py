@@ -55,7 +55,23 @@ def keep_account(root: Path, run: str, account: Account) -> None:
     before = account_of(root, run)
     failed = dict.fromkeys((*before.failed, *account.failed))
     whole = Account({**before.patients, **account.patients}, tuple(failed))
-    write_file(folder / NAME, msgspec.json.encode(whole), replace=True)
+    write_file(folder / NAME, _encoded(whole), replace=True)
+
+
+def _encoded(account: Account) -> bytes:
+    try:
+        return msgspec.json.encode(account)
+    except UnicodeEncodeError:  # half a character of the ROIS, in an ID or a UID, must not end the night
+        return msgspec.json.encode(_spelt(msgspec.to_builtins(account)))
+
+
+def _spelt(value: Any) -> Any:
+    """The same with what is no Unicode spelt out: `\\udcff`."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_spelt(key): _spelt(each) for key, each in value.items()}
+    return [_spelt(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def account_of(root: Path, run: str) -> Account:
