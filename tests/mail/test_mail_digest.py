@@ -192,6 +192,18 @@ def test_no_grave_finding_hides_behind_another_of_the_same_plan() -> None:
         assert "label" not in said
 
 
+def test_a_mail_of_many_patients_stays_one_that_mail_programs_show_whole() -> None:
+    plans = [
+        findings(*[("critical", f"finding {n}") for n in range(9)], number=n, attributes=0) for n in range(5)
+    ]
+    many = tuple(patient(number, *plans) for number in range(PATIENTS_TOLD))
+    content = digest(replace(quiet(), patients=many), ABOUT, ask())
+    assert len(html(content)) < 400_000
+    for said in both(content):
+        assert "plan P: finding 0; and 8 critical findings more" in said
+        assert "finding 1" not in said
+
+
 def test_no_grave_finding_hides_behind_what_many_objects_have_in_common() -> None:
     alike = [findings(("critical", "monitor units 100 → 900 MU"), number=n, attributes=8) for n in (1, 2)]
     for said in both(digest(replace(quiet(), patients=(patient(1, *alike),)), ABOUT, ask())):

@@ -26,6 +26,9 @@ TOLD_EACH = 5
 FINDINGS_EACH = 3
 """Findings that are told of one change: the first may be the least of several that are as grave."""
 
+FEW = 10
+"""Of so many patients a mail tells as much; of more, one finding of each change and how many there are beside it."""
+
 NAMED = 60
 """Patients named in one line."""
 
@@ -118,10 +121,10 @@ def _full(report: RunReport, ask: Ask | None) -> Iterator[Block]:
     yield from _glance(report)
     serious = [patient for patient in report.changed if not patient.routine]
     if serious:
-        more = len(serious) - PATIENTS_TOLD
+        more, most = len(serious) - PATIENTS_TOLD, FINDINGS_EACH if len(serious) <= FEW else 1
         yield Entries(
             "Look at these, worst first",
-            tuple(_entry(patient) for patient in serious[:PATIENTS_TOLD]),
+            tuple(_entry(patient, most) for patient in serious[:PATIENTS_TOLD]),
             f"… and {more} more patients: see the report." if more > 0 else "",
         )
     if routine := [patient for patient in report.changed if patient.routine]:
@@ -149,14 +152,14 @@ def _full(report: RunReport, ask: Ask | None) -> Iterator[Block]:
         yield Points("No longer under treatment, by the census", _first(list(report.census.gone), NAMED))
 
 
-def _entry(patient: PatientChanges) -> Entry:
+def _entry(patient: PatientChanges, most: int) -> Entry:
     born = f", born {patient.birth_date}" if patient.birth_date else ""
     beside = f"{telling.who(patient)}{born}" if patient.name else born.removeprefix(", ")
     grave = [group for group in patient.groups if group.severity != telling.ROUTINE]
     told = [Told(patient.severity or SEVERITIES[0], telling.headline(patient))] if patient.is_new else []
     if patient.is_new:  # what came with a new patient is all new: only what is grave for its own sake is told
         grave = [group for group in grave if group.severity in {telling.CRITICAL, telling.MAJOR, None}]
-    told += (line for group in grave[:TOLD_EACH] for line in _told(group))
+    told += (line for group in grave[:TOLD_EACH] for line in _told(group, most))
     routine = 0 if patient.is_new else sum(group.severity == telling.ROUTINE for group in patient.groups)
     more = _rest(grave[TOLD_EACH:], routine)
     return Entry(
@@ -164,17 +167,18 @@ def _entry(patient: PatientChanges) -> Entry:
     )
 
 
-def _told(group: Group) -> Iterator[Told]:
-    """What is said of a group, its gravest findings first; what is left out is counted."""
+def _told(group: Group, most: int) -> Iterator[Told]:
+    """What is said of a group, at most so many of its gravest findings; what is left out is counted."""
     severity, subject = group.severity or SEVERITIES[0], telling.subject(group)
     findings = group.findings if not group.text or len(group.attributes) != 1 else ()  # else it says the same
+    grave = [one for one in findings if one.severity == severity][:most] or findings[:1]
+    said = [one.text for one in grave]
     if group.text or not findings:
-        yield Told(severity, f"{subject}: {telling.told(group)}")
-    grave = [one for one in findings if one.severity == severity][:FINDINGS_EACH] or findings[:1]
-    yield from (Told(severity, f"{subject}: {one.text}") for one in grave)
+        said.insert(0, telling.told(group))
     if rest := Counter(one.severity for one in findings[len(grave) :]):
         number = f"finding{'s' if rest.total() > 1 else ''} more"
-        yield Told(severity, f"{subject}: and {' and '.join(_by_severity(rest))} {number}")
+        said[-1] += f"; and {' and '.join(_by_severity(rest))} {number}"
+    yield from (Told(severity, f"{subject}: {text}") for text in said)
 
 
 def _by_severity(counts: Counter[str]) -> list[str]:
