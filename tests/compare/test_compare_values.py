@@ -71,3 +71,13 @@ def test_what_is_printable_and_cannot_be_seen_is_written(letter: str) -> None:
 def test_two_texts_that_look_the_same_are_spelt() -> None:
     assert transition('"Jos\u00e9"', '"Jose\u0301"') == r'"Jos\xe9" → "Jose\u0301"'
     assert transition('"José"', '"José B"') == '"José" → "José B"'
+
+
+def test_long_values_that_differ_in_their_middle_do_not_read_the_same() -> None:
+    middle = "3" * 100
+    assert transition(f"{middle}1{middle}", f"{middle}2{middle}").startswith(f"…{'3' * 30}1")
+    assert f"→ …{'3' * 30}2" in transition(f"{middle}1{middle}", f"{middle}2{middle}")
+    many = "\\".join("456789")
+    assert "1333" in transition(f"{middle}1{middle}\\{many}", f"{middle}2{middle}\\{many}")
+    same, apart = f"sha256:{'a' * 12}{'b' * 52}", f"sha256:{'a' * 12}{'c' * 52}"
+    assert transition(same, apart) == f"{same} → {apart}"

@@ -28,10 +28,16 @@ def transition(old: str | None, new: str | None) -> str:
         return _text_transition(old, new)
     before, after = _values(old), _values(new)
     if min(len(before), len(after)) <= _FEW:
-        return f"{_shown(old)} → {_shown(new)}"
+        return _pair(old, new)
     if len(before) != len(after):
         return f"{len(before)} values → {len(after)} values: {_shown(old)} → {_shown(new)}"
     return _list_transition(before, after)
+
+
+def _pair(old: str, new: str) -> str:
+    """Two different values, from where they differ where what is cut out of them is just that."""
+    one, two = _shown(old), _shown(new)
+    return f"{one} → {two}" if one != two else _text_transition(old, new)
 
 
 def _text_transition(old: str, new: str) -> str:
@@ -77,9 +83,7 @@ def _list_transition(before: list[str], after: list[str]) -> str:
     differing = [
         (place, one, two) for place, (one, two) in enumerate(zip(before, after, strict=True), 1) if one != two
     ]
-    shown = ", ".join(
-        f"[{place}] {_shown(one)} → {_shown(two)}" for place, one, two in differing[:SHOWN_VALUES]
-    )
+    shown = ", ".join(f"[{place}] {_pair(one, two)}" for place, one, two in differing[:SHOWN_VALUES])
     more = len(differing) - SHOWN_VALUES
     parts = [f"{len(differing)} of {len(before)} values: {shown}", f"and {more} more" if more > 0 else ""]
     shift = _greatest_shift(differing)
