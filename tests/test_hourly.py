@@ -440,6 +440,25 @@ def test_one_patients_failure_stops_nobody_else(today: Day) -> None:
     assert status(today.vault.config).unfinished_hours == []
 
 
+def test_paper_names_whose_history_cannot_be_read_and_has_the_others(today: Day) -> None:
+    """Whoever is missing without a word passes for not treated today."""
+    today.treat(ANNA, 8, 10)
+    today.hour(at(9))
+    for pack in (today.kept(ANNA)[0].path / "objects/pack").glob("*.pack"):
+        pack.chmod(0o600)
+        pack.write_bytes(pack.read_bytes()[:12] + bytes(pack.stat().st_size - 12))
+    today.treat(BERTA, 9, 30)
+    report = today.hour(at(10))
+    assert report.exit_code is ExitCode.INTEGRITY
+    page = department(today)
+    assert "As of 2026-11-25 10:00 CET" in page
+    assert BERTA.patient_id in page
+    assert "The history of 1 patient can't be read" in page
+    assert ANNA.patient_id in page
+    assert report.folder
+    assert f"{BERTA.patient_id}.pdf" in {path.name for path in report.folder.iterdir()}
+
+
 def test_a_repository_that_is_gone_gets_no_new_history(today: Day) -> None:
     today.night(at(2))
     today.treat(ANNA, 8)
@@ -449,6 +468,9 @@ def test_a_repository_that_is_gone_gets_no_new_history(today: Day) -> None:
     (failure,) = report.patients[ANNA.patient_id].failed
     assert "the history is gone from this computer" in failure.reason
     assert PatientRepository.open(today.vault.folder, ANNA.patient_id) is None
+    today.treat(BERTA, 9)
+    today.hour(at(10))
+    assert "The history of 1 patient can't be read" in department(today)
 
 
 def test_an_interrupted_run_that_is_finished_late_does_not_undo_a_later_one(

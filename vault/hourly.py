@@ -265,7 +265,7 @@ class _Hourly:
         ]
         report.anomalies.extend(arrived.objects.refusals())
         try:
-            report.treated, report.overview = summarize(hour, arrived)
+            report.treated, report.overview = summarize(hour, arrived, gone)
             report.folder = lay_out(hour)
             self._ledger.record_run("hourly", self._event(report), when=self._now)
         except VaultError as error:  # the inbox stays, so that a later run can do what this one could not

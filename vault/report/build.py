@@ -74,9 +74,15 @@ def patient_day(sources: Sources, day: date, zone: ZoneInfo) -> PatientDay:
 
 
 def department_day(
-    patients: Iterable[PatientDay], scheduled: Iterable[tuple[Person, Appointment]], day: date
+    patients: Iterable[PatientDay],
+    scheduled: Iterable[tuple[Person, Appointment]],
+    day: date,
+    unreadable: Iterable[str] = (),
 ) -> DepartmentDay:
-    """The department's day; of `scheduled`, who was not treated and is due that day is waiting."""
+    """The department's day; of `scheduled`, who was not treated and is due that day is waiting.
+
+    `unreadable` are the IDs of those whose history can't be read.
+    """
     treated = sorted(
         (patient for patient in patients if patient.treated),
         key=lambda patient: (patient.person.name.casefold(), patient.person.patient_id),
@@ -90,7 +96,7 @@ def department_day(
     waiting.sort(
         key=lambda item: (item.appointment.starts, item.person.patient_id, item.appointment.activity)
     )
-    return DepartmentDay(day, tuple(treated), tuple(waiting))
+    return DepartmentDay(day, tuple(treated), tuple(waiting), tuple(sorted(unreadable)))
 
 
 def appointments(rows: Iterable[Row], day: date, zone: ZoneInfo) -> list[Appointment]:

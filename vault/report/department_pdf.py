@@ -44,6 +44,12 @@ SILENT = "DATABASE SILENT"
 LONGEST_FIELD = 32
 """Characters of a field's name: one that is absurdly long must not hide those behind it."""
 
+LONGEST_ID = 64
+"""Characters of a patient's ID in a sentence, as many as DICOM allows."""
+
+MOST_NAMED = 20
+"""Patients that a sentence names; the others are counted."""
+
 
 def department_pdf(day: DepartmentDay, setting: Setting) -> bytes:
     """The document; the same bytes for the same day and setting."""
@@ -62,6 +68,7 @@ def department_pdf(day: DepartmentDay, setting: Setting) -> bytes:
     sheet.space(1)
     sheet.facts(_figures(day), columns=6, size=13)
     sheet.space(2)
+    _unreadable(sheet, day)
     _silent(sheet, day)
     _attention(sheet, day)
     _treated(sheet, day)
@@ -84,6 +91,20 @@ def _figures(day: DepartmentDay) -> list[tuple[str, str]]:
         ("Machines", str(len(machines))),
         ("Due, not seen treated", str(len(day.waiting))),
     ]
+
+
+def _unreadable(sheet: Sheet, day: DepartmentDay) -> None:
+    """Who is missing here, whom nobody would miss otherwise."""
+    if lacking := len(day.unreadable):
+        named = ", ".join(patient_id[:LONGEST_ID] for patient_id in day.unreadable[:MOST_NAMED])
+        more = f" and {lacking - MOST_NAMED} more" if lacking > MOST_NAMED else ""
+        sheet.note(
+            f"The history of {lacking} patient{'s' if lacking > 1 else ''} can't be read on the vault's computer. "
+            f"Whether they were treated today is not on this page: {named}{more}.",
+            size=9,
+            bold=True,
+        )
+        sheet.space(2)
 
 
 def _silent(sheet: Sheet, day: DepartmentDay) -> None:

@@ -316,6 +316,8 @@ class DepartmentDay:
     """Everybody who was treated, by name."""
     waiting: tuple[Waiting, ...] = ()
     """By time."""
+    unreadable: tuple[str, ...] = ()
+    """IDs of those whose history can't be read: they are neither here nor there, treated or not."""
 
 
 def total(values: Iterable[Decimal | None]) -> Decimal | None:
