@@ -97,6 +97,17 @@ def test_more_than_planned_is_remarked_on() -> None:
     assert not session.partial
 
 
+def test_a_fraction_given_whole_on_two_days_is_remarked_on() -> None:
+    """Its dose counts twice and the fraction once: that must not stand there without a word."""
+    before = history(fraction=12, at=datetime(2026, 11, 24, 8, 10))
+    plan, session = only(built({"history": [*before, *history(fraction=12)], "plans": plans()}))
+    assert plan.given == 1
+    assert words.remarks(plan, session) == ["SAME FRACTION TWICE"]
+    cut = history(fraction=12, at=datetime(2026, 11, 24, 8, 10))[:1]
+    plan, session = only(built({"history": [*cut, *history(fraction=12)[1:]], "plans": plans()}))
+    assert "SAME FRACTION TWICE" not in words.remarks(plan, session)
+
+
 def test_what_the_database_says_of_dose_counts_most() -> None:
     rows = [Row("history", {**row.fields, "dose_gy": "0.9"}) for row in history(fraction=1)]
     plan, _ = only(built({"history": rows, "plans": plans()}))

@@ -206,6 +206,19 @@ class Course:
         partial = {s.fraction for s in self.sessions if s.fraction is not None and s.partial}
         return partial - {s.fraction for s in self.sessions if s.fraction is not None and not s.partial}
 
+    def repeats(self, session: Session) -> bool:
+        """Whether a session gave all of a fraction that another gave all of, too: or one has the wrong number."""
+        if session.fraction is None or session.partial:
+            return False
+        names = {item.field for item in session.deliveries}
+        return any(
+            other.fraction == session.fraction
+            and other != session
+            and not other.partial
+            and (not names or not other.deliveries or any(item.field in names for item in other.deliveries))
+            for other in self.sessions
+        )
+
     @property
     def unseen(self) -> int:
         """Fractions below the highest one of which nothing is known: the dose to date may lack them."""

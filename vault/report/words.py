@@ -87,6 +87,8 @@ def _remarks(course: Course, session: Session) -> Iterator[str]:
         yield "MORE MU THAN PLANNED"
     if course.fractions_planned and session.fraction and session.fraction > course.fractions_planned:
         yield "MORE FRACTIONS THAN PLANNED"
+    if course.repeats(session):
+        yield "SAME FRACTION TWICE"
 
 
 def delivery_remarks(delivery: Delivery, whole: FieldTotal) -> list[str]:
