@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from vault.archive import hours, summary
 from vault.archive.blobs import Blob, Bytes, hash_file
+from vault.archive.forms import Forms
 from vault.archive.hours import Hours, Rows
 from vault.archive.repository import PatientRepository
 from vault.archive.signing import Signer
@@ -21,7 +22,6 @@ from vault.errors import VaultError
 from vault.files import private_folder
 from vault.hourly_report import HourOutcome
 from vault.model import Failure, PatientID, Row, RunID
-from vault.normal.dicom import normal_form
 from vault.normal.lines import parse
 from vault.normal.rows import STAMPS
 from vault.normal.volatile import VolatileTable, extended
@@ -213,17 +213,16 @@ def _records(
     """The day's records that arrived, as files of the tree, and the rows that they come to."""
     files: dict[str, Blob] = {}
     rows: list[Row] = []
-    for number, item in enumerate(arrived.objects.objects(patient_id, outcome.failed)):
-        form = workspace / f"{number:05}.txt"
-        with form.open("xb") as out:
-            normal_form(item.path, out, hour.volatile)
-        with form.open("rb") as lines:
+    forms = Forms(workspace, hour.volatile)
+    for item in arrived.objects.objects(patient_id, outcome.failed):
+        form = forms.of(item.path)
+        with form.open() as lines:
             found = rows_of_record(parse(lines))
         if not any(treated_on(row, hour.zone) == hour.day for row in found):
             continue
         path = hours.record_path(hour.day, item.key.sop_uid)
         files[path] = hash_file(item.path)
-        files[path.removesuffix(".dcm") + ".txt"] = hash_file(form)
+        files[path.removesuffix(".dcm") + ".txt"] = form
         rows += found
     return files, rows
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from vault.digests import Digest, digest_file, open_source
 from vault.files import CHUNK
@@ -22,6 +24,10 @@ class File:
     """Git's blob id, 40 hex digits."""
     sha256: str
     """SHA-256 of the content, 64 hex digits."""
+
+    def open(self) -> BinaryIO:
+        """Open it for reading. Raises OSError."""
+        return io.BufferedReader(cast("io.FileIO", open_source(self.path)))
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the content in pieces of at most `CHUNK` bytes. Raises OSError when it can't be read."""
@@ -48,6 +54,10 @@ class Bytes:
     def size(self) -> int:
         """Bytes."""
         return len(self.data)
+
+    def open(self) -> BinaryIO:
+        """Open it for reading."""
+        return io.BytesIO(self.data)
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the content, as one piece."""

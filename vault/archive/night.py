@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from vault.archive.blobs import Blob, File, hash_file
+from vault.archive.blobs import Blob
 from vault.archive.emr import stage_emr
 from vault.archive.emr_forms import renormalized
+from vault.archive.forms import Forms
 from vault.archive.message import night_message, normal_form_message
 from vault.archive.repository import PatientRepository
 from vault.archive.signing import Signer
@@ -25,7 +26,6 @@ from vault.errors import IntegrityError
 from vault.files import CHUNK, private_folder
 from vault.model import Failure, PatientID, PatientOutcome, RunID
 from vault.normal import VERSION
-from vault.normal.dicom import normal_form
 from vault.normal.volatile import VolatileTable
 from vault.rois.inbox import Held, Inbox
 
@@ -153,14 +153,15 @@ def _renormalize(
         return base
     tree = repository.tree(base)
     edits: dict[str, Blob | None] = {}
-    for number, path in enumerate(objects_in(tree)):
+    forms = Forms(workspace, night.volatile)
+    for path in objects_in(tree):
         try:
-            form = _normal_form_anew(repository, tree[path], night, workspace, number)
+            form = _normal_form_anew(repository, tree[path], workspace, forms)
         except IntegrityError as error:  # this object's bytes are damaged; the others are not
             failed.append(Failure(path, str(error)))
             continue
         if tree.get(normal_form_path(path)) == form.oid:
-            form.path.unlink()
+            forms.drop(form)
         else:
             edits[normal_form_path(path)] = form
     if old.partition("+")[0] != str(VERSION):  # a site's volatile attributes are those of DICOM objects
@@ -169,17 +170,13 @@ def _renormalize(
     return _commit(repository, base, edits, message, night, even_unchanged=True)
 
 
-def _normal_form_anew(
-    repository: PatientRepository, oid: str, night: Night, workspace: Path, number: int
-) -> File:
+def _normal_form_anew(repository: PatientRepository, oid: str, workspace: Path, forms: Forms) -> Blob:
     workspace.mkdir(mode=0o700, exist_ok=True)
-    source, target = workspace / "object.dcm", workspace / f"renormalized-{number:07}.txt"
+    source = workspace / "object.dcm"
     with repository.stream(oid) as blob, source.open("wb") as copy:
         while piece := blob.read(CHUNK):
             copy.write(piece)
-    with target.open("xb") as out:
-        normal_form(source, out, night.volatile)
-    return hash_file(target)
+    return forms.of(source)
 
 
 def _commit(

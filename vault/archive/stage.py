@@ -13,12 +13,12 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from vault.archive import summary
-from vault.archive.blobs import Blob, Bytes, File, file_blob, hash_file
+from vault.archive.blobs import Blob, Bytes, file_blob
+from vault.archive.forms import Forms
 from vault.errors import VaultError
 from vault.files import CHUNK
 from vault.model import Failure, FoundObject, ObjectKey, PatientOutcome, Retrieval
 from vault.names import safe_name
-from vault.normal.dicom import normal_form
 from vault.normal.lines import Line, of_keywords, parse
 from vault.normal.volatile import VolatileTable
 from vault.rois.inbox import InboxObject
@@ -98,12 +98,10 @@ class Stage:
     ) -> None:
         self._base = base
         self._open_blob = open_blob
-        self._workspace = workspace
-        self._volatile = volatile
+        self._forms = Forms(workspace, volatile)
         self._modalities = frozenset(safe_name(modality) for modality in modalities)
         self._resumed = resumed
         self._stale = stale
-        self._forms = 0
         self._staged = Staged()
 
     def stage(self, objects: Iterable[InboxObject], retrieval: Retrieval | None) -> Staged:
@@ -145,15 +143,15 @@ class Stage:
             outcome.unchanged += 1
             return
         file = file_blob(item.path, item.digest)
-        form = self._normal_form(item.path)
+        form = self._forms.of(item.path)
         if self._base.get(normal_form_path(path)) == form.oid:
             outcome.reencoded += 1  # the first bytes are kept
-            form.path.unlink()
+            self._forms.drop(form)
             return
         if path not in self._base:
             outcome.added.append(path)
         elif self._stale:
-            form.path.unlink()
+            self._forms.drop(form)
             self._fail(
                 f"{item.key.modality} {item.key.sop_uid}",
                 "came in a run that was interrupted, and a later run has committed another version since: that is kept",
@@ -192,14 +190,6 @@ class Stage:
                 self._staged.edits[path] = None
                 self._staged.edits[normal_form_path(path)] = None
 
-    def _normal_form(self, source: Path) -> File:
-        self._forms += 1
-        self._workspace.mkdir(mode=0o700, exist_ok=True)
-        target = self._workspace / f"{self._forms:07}.txt"
-        with target.open("xb") as out:
-            normal_form(source, out, self._volatile)
-        return hash_file(target)
-
     def _fail(self, subject: str, reason: str) -> None:
         self._staged.outcome.failed.append(Failure(subject, reason))
 
@@ -233,14 +223,8 @@ class Stage:
 
     def _lines(self, blob: Blob | str) -> Iterator[Line]:
         """The lines of a normal form that a summary is made of."""
-        if isinstance(blob, str):
-            with self._open_blob(blob) as stream:
-                yield from _summed_up(lines_of(stream))
-        elif isinstance(blob, File):
-            with blob.path.open("rb") as form:
-                yield from _summed_up(lines_of(form))
-        else:
-            yield from _summed_up(blob.data.splitlines(keepends=True))
+        with self._open_blob(blob) if isinstance(blob, str) else blob.open() as stream:
+            yield from _summed_up(lines_of(stream))
 
 
 def _summed_up(text: Iterable[bytes]) -> Iterator[Line]:
