@@ -21,7 +21,7 @@ from samba import missing_samba, samba, stop
 
 from vault.digests import blob_hash
 from vault.errors import IntegrityError, UsageError
-from vault.files import CHUNK
+from vault.files import CHUNK, ROUND_TRIP
 from vault.model import Failure, Row
 from vault.names import safe_name
 from vault.rois.document_folder import FolderStore
@@ -80,7 +80,7 @@ class DocumentContract:
             pieces = list(document.chunks())
             assert document.size == len(CONTENT)
         assert b"".join(pieces) == CONTENT
-        assert max(map(len, pieces)) <= CHUNK
+        assert max(map(len, pieces)) <= ROUND_TRIP
 
     @pytest.mark.parametrize("separator", ["/", "\\", "\\\\", "/\\"])
     def test_takes_either_separator(self, store, separator):

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat
 from pathlib import Path
@@ -101,10 +100,14 @@ def test_errors_of_the_system_say_what_to_do(
     assert list(share.root.joinpath("v1/incoming").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "given_back", [b"", b"dxta", b"dat", b"data\0"], ids=["nothing", "other", "less", "more"]
+)
 def test_what_is_read_back_must_be_what_was_written(
-    share: FolderShare, source: Path, monkeypatch: pytest.MonkeyPatch
+    share: FolderShare, source: Path, monkeypatch: pytest.MonkeyPatch, given_back: bytes
 ) -> None:
-    monkeypatch.setattr(folder, "_hash", lambda path: hashlib.sha256(b"damaged").digest())
+    source.write_bytes(b"data")
+    monkeypatch.setattr(folder, "_copy", lambda _source, target: (target.write(given_back), target.flush()))
     with pytest.raises(ShareError, match="did not give back"):
         share.put(NAME, source)
     assert list(share.list("v1/")) == []

@@ -203,7 +203,7 @@ def test_a_server_that_dies_in_mid_write_is_said_and_nothing_is_lost(
         source = tmp_path / "source"
         source.write_bytes(bytes(3 << 20))
 
-        def dying(path: Path) -> Iterator[bytes]:
+        def dying(path: Path, size: int) -> Iterator[bytes]:
             yield bytes(1 << 20)
             server.kill()
             yield bytes(1 << 20)

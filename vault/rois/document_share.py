@@ -15,7 +15,7 @@ import smbclient
 from smbprotocol.header import NtStatus
 
 from vault.errors import UsageError, VaultError
-from vault.files import CHUNK
+from vault.files import ROUND_TRIP
 from vault.rois.document_folder import CHANGED, MISSING, NO_FILE
 from vault.rois.documents import (
     ChangedWhileReadError,
@@ -153,14 +153,14 @@ class ShareFile:
         total = 0
         while total < self.size:
             with self._store.watched():
-                piece = self._handle.read(min(CHUNK, self.size - total))
+                piece = self._handle.read(min(ROUND_TRIP, self.size - total))
             if not piece:
                 break
             total += len(piece)
             yield piece
         if total != self.size:
             raise ChangedWhileReadError(CHANGED)
-        if self.size > CHUNK:  # what came in one piece is of one moment
+        if self.size > ROUND_TRIP:  # what came in one piece is of one moment
             self._look_again()
 
     def _look_again(self) -> None:

@@ -47,6 +47,7 @@ RESERVE = 1 << 30
 """Bytes that stay free on the disk: the commit, and the system, need room too."""
 
 _PREFIX = 132
+_LARGE = 1 << 20
 """Bytes of a file's preamble and its "DICM"."""
 
 _GROUP_LENGTH = struct.Struct("<HH2sHI")
@@ -88,7 +89,9 @@ class Intake:
         """Why an object of which `size` bytes have come may not go on; empty when it may."""
         if size > self._largest:
             return "an object is larger than [receiver] max_object_size"
-        return self._full() if size > CHUNK else ""  # not for each of many small pieces: `accept` looks again
+        return (
+            self._full() if size > _LARGE else ""
+        )  # not for each of many small pieces: `accept` looks again
 
     def _full(self, size: int = 0) -> str:
         """Why `size` more bytes may not be written; empty when they may."""

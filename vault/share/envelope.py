@@ -8,6 +8,7 @@ format prescribes for them (https://age-encryption.org/v1).
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -102,7 +103,7 @@ def encrypt(source: Readable, size: int, target: Writable, recipients: Recipient
     """
     reader, writer = _GuardedReader(source), _GuardedWriter(target)
     try:
-        pyrage.encrypt_io(reader, writer, recipients.parsed)
+        pyrage.encrypt_io(reader.buffered(size + 1), writer, recipients.parsed)
         writer.flush()
     except Exception as error:
         raise (writer.error or reader.error or error) from None
@@ -149,7 +150,7 @@ def decrypt(source: Readable, target: Writable, identities: Identities) -> int:
     reader, writer = _GuardedReader(source), _Counted(target)
     header = reader.look()
     try:
-        pyrage.decrypt_io(reader, writer, identities.parsed)
+        pyrage.decrypt_io(reader.buffered(), writer, identities.parsed)
         writer.flush()
     except Exception as error:
         failed = writer.error or reader.error
@@ -187,39 +188,47 @@ def payload_size(size: int) -> int:
     return _NONCE + size + _TAG * max(1, -(-size // _PIECE))
 
 
-class _GuardedReader:
-    """Counts what the library reads, and keeps the first error, which the library would turn into its own.
+class _GuardedReader(io.RawIOBase):
+    """Counts what is read, and keeps the first error, which the library would turn into its own.
 
-    The library asks for a few kB at a time: the source is asked for more, as it may be on a network.
+    The library asks for a few kB at a time: `buffered` asks the source for more, as it may be on a network.
     """
 
     def __init__(self, source: Readable) -> None:
         self.count = 0
         self.error: BaseException | None = None
         self._source = source
-        self._piece = memoryview(b"")
+        self._ahead = memoryview(b"")
 
     def look(self) -> int:
         """Read ahead as far as a header may reach; returns its length. Raises IntegrityError unless it is plausible."""
         head = b""
         while len(head) < HEADER_LIMIT and (piece := self._source.read(CHUNK)):
             head += piece
-        self._piece = memoryview(head)
+        self._ahead = memoryview(head)
         end = header_size(head[:HEADER_LIMIT])
         if head.count(b"\n-> ", 0, end) > _MOST_RECIPIENTS:
             raise IntegrityError("it is damaged: its header names more recipients than any vault has")
         return end
 
-    def read(self, size: int) -> bytes:
+    def buffered(self, size: int = CHUNK) -> io.BufferedReader:
+        """This, for a library that asks for little: up to `size` bytes are asked for at once."""
+        return io.BufferedReader(self, min(size, CHUNK))
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any, /) -> int:
         try:
-            piece = self._piece or memoryview(self._source.read(CHUNK))
+            piece = self._ahead or memoryview(self._source.read(len(target)))
         except BaseException as error:
             self.error = self.error or error
             raise
-        data = bytes(piece[:size])
-        self._piece = piece[size:]
-        self.count += len(data)
-        return data
+        count = min(len(piece), len(target))
+        target[:count] = piece[:count]
+        self._ahead = piece[count:]
+        self.count += count
+        return count
 
 
 class _Counted:

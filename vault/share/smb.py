@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 import smbclient
 
 from vault.errors import ShareError, UsageError
-from vault.files import CHUNK
+from vault.files import CHUNK, ROUND_TRIP
 from vault.share import layout
 from vault.share.backend import Access, NameTakenError, ShareUnavailableError
 from vault.share.folder import pieces
@@ -149,7 +149,7 @@ class SmbShare:
         digest = hashlib.sha256()
         handle = self._do(lambda options: smbclient.open_file(path, mode="xb", buffering=0, **options))
         try:
-            for piece in pieces(source):
+            for piece in pieces(source, ROUND_TRIP):
                 rest = memoryview(piece)
                 while rest:
                     taken = self._do(lambda _options, rest=rest: handle.write(rest), again=False)  # type: ignore[misc]
@@ -220,7 +220,7 @@ class SmbShare:
         return True
 
     def _opened(self, path: str, options: dict[str, Any]) -> Any:
-        return smbclient.open_file(path, mode="rb", buffering=0, share_access="rwd", **options)
+        return smbclient.open_file(path, mode="rb", buffering=ROUND_TRIP, share_access="rwd", **options)
 
     def _path(self, name: str) -> str:
         return "\\".join((self._place.root, *name.split("/")))
