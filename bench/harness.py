@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import statistics
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,13 +110,15 @@ class Result:
 
 
 def run_case(case: Case, scratch: Path, repetitions: int) -> Result:
-    """Run every side `repetitions` times, in turns, the order reversed each time."""
+    """Run every side `repetitions` times, in turns, the order reversed each time.
+
+    What they made goes at the end of the case: a file system may look for minutes at what was just removed when new
+    files are made (ext4 without a journal does), and who makes many would pay for what others left.
+    """
     samples: dict[str, list[Sample]] = {name: [] for name in case.sides}
     for number in range(case.repetitions or repetitions):
         for name in _order(case.sides, number):
-            folder = scratch / "run"
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
+            folder = Path(tempfile.mkdtemp(prefix="run-", dir=scratch))
             try:
                 sample = case.sides[name](folder)
             except ToolFailedError as error:
@@ -124,7 +127,8 @@ def run_case(case: Case, scratch: Path, repetitions: int) -> Result:
             else:
                 samples[name].append(sample)
                 say(f"  {name}: {sample.seconds:.3f} s")
-            shutil.rmtree(folder)
+    for folder in scratch.glob("run-*"):
+        shutil.rmtree(folder)
     whole = max(map(len, samples.values()), default=0)
     return Result(case, {name: found for name, found in samples.items() if found and len(found) == whole})
 

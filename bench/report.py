@@ -106,13 +106,11 @@ functions with the most time of their own:
 - The night of new data: receiving alone ("the bare receive" above) takes longer than restic takes for the files on
   disk, so no store stage is quick enough. pynetdicom decodes, dispatches and acknowledges each object on one core;
   storescp is three times as quick. A receiver outside of Python would lift it.
-- The store stage: each byte is parsed into the normal form, hashed three times (git's id, the pack's checksum,
-  SHA-256), compressed for the history and encrypted whole for the share, so that stock git, age and sha256sum can read
-  both. restic hashes once and writes one compressed copy: a third of the bytes. Compressing before encrypting would
-  halve what is written, and a stranger would need one more tool.
-- Restoring: as above, each byte is decrypted and hashed three times on its way into packs that are made durable.
-- Unchanged charts: reading and hashing 2 GB is a quarter of the time. Five hundred questions to the database, the
-  comparison of ten thousand rows with their documents' records, and a durable account of each patient are the rest.
+- The store stage: each byte is parsed into the normal form, hashed for its two names, again for its pixels and again
+  on its way into the pack and into the envelope, compressed for the history and encrypted whole for the share, so
+  that stock git, age and sha256sum can read both. restic hashes once and writes one compressed copy: a third of the
+  bytes. Compressing before encrypting would halve what is written, and a stranger would need one more tool. A file
+  for each blob and each normal form on the share is the rest: thousands of files, each made durable by itself.
 
 ## What this does not measure
 
